@@ -1,0 +1,24 @@
+"""Real servers from wheels, on free loopback ports, for the demo and the tests.
+
+Nothing here needs root, Docker or a service that somebody started by hand. A server that is already there
+can be used instead: `DMS_TEST_POSTGRES` and `DMS_TEST_MONGO` hold its URL.
+"""
+
+from controlplane.sandbox.keeper import Servers, ensure_servers, sandbox_env
+from controlplane.sandbox.mongo import MongoServer, run_mongo
+from controlplane.sandbox.postgres import PostgresServer, PostgresSettings, run_postgres
+from controlplane.sandbox.process import SandboxError
+from controlplane.sandbox.programs import program
+
+__all__ = [
+    "MongoServer",
+    "PostgresServer",
+    "PostgresSettings",
+    "SandboxError",
+    "Servers",
+    "ensure_servers",
+    "program",
+    "run_mongo",
+    "run_postgres",
+    "sandbox_env",
+]

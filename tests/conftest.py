@@ -1,0 +1,80 @@
+"""The servers and databases that tests share.
+
+One PostgreSQL and one MongoDB server serve a whole test run, all its parallel workers included; each test
+has databases of its own. `DMS_TEST_POSTGRES` and `DMS_TEST_MONGO` put the tests on other servers.
+"""
+
+from __future__ import annotations
+
+import os
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from controlplane.sandbox import MongoServer, PostgresServer, Servers, ensure_servers
+from controlplane.sandbox.keeper import MONGO, MONGO_URL, POSTGRES, POSTGRES_URL, KeeperOptions
+from tests.databases import PgDatabase, new_database
+
+
+@pytest.fixture(scope="session")
+def postgres(tmp_path_factory: pytest.TempPathFactory) -> PostgresServer:
+    """The PostgreSQL server of this test run."""
+    url = os.environ.get(POSTGRES_URL)
+    if url:
+        return PostgresServer.from_url(url)
+    server = _shared_servers(tmp_path_factory, POSTGRES).postgres
+    assert server is not None
+    return server
+
+
+@pytest.fixture(scope="session")
+def mongo(tmp_path_factory: pytest.TempPathFactory) -> MongoServer:
+    """The MongoDB server of this test run."""
+    url = os.environ.get(MONGO_URL)
+    if url:
+        return MongoServer(url)
+    server = _shared_servers(tmp_path_factory, MONGO).mongo
+    assert server is not None
+    return server
+
+
+@pytest.fixture
+def pg_database(postgres: PostgresServer) -> Iterator[PgDatabase]:
+    """A new empty database."""
+    with new_database(postgres) as database:
+        yield database
+
+
+@pytest.fixture
+def two_databases(postgres: PostgresServer) -> Iterator[tuple[PgDatabase, PgDatabase]]:
+    """Two new empty databases: a source and a destination."""
+    with new_database(postgres, "source") as source, new_database(postgres, "destination") as destination:
+        yield source, destination
+
+
+@pytest.fixture
+def mongo_database_name(mongo: MongoServer) -> Iterator[str]:
+    """The name of a MongoDB database that nobody else uses; it is dropped at the end."""
+    name = f"test_{uuid.uuid4().hex[:12]}"
+    yield name
+    client = mongo.client()
+    try:
+        client.drop_database(name)
+    finally:
+        client.close()
+
+
+def _shared_servers(tmp_path_factory: pytest.TempPathFactory, service: str) -> Servers:
+    """Start a server, or find the one that another worker has started; it ends with the test run."""
+    base: Path = tmp_path_factory.getbasetemp()
+    is_worker = "PYTEST_XDIST_WORKER" in os.environ
+    return ensure_servers(
+        KeeperOptions(
+            state_path=(base.parent if is_worker else base) / f"{service}.json",
+            services=(service,),
+            # A worker may end before the others do; the process above it is there until the end.
+            watched_pid=os.getppid() if is_worker else os.getpid(),
+        )
+    )
