@@ -1,0 +1,1 @@
+"""The data plane: sources and destinations, and the shapes that travel between them. Never imports Django."""

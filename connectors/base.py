@@ -1,0 +1,389 @@
+"""What a source and a destination are, and the shapes that travel between them: START HERE for a new connector.
+
+A source turns a position into chunks; a destination turns chunks into commits. A chunk is a slice of the source with
+the position that holds once its rows are durable; a commit says that they are. Nothing else passes between the two.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, BinaryIO, ClassVar
+
+import pyarrow as pa
+
+from connectors.mapping import ApiSpec, CollectionSpec, Mode, TableSpec, TopicSpec
+from connectors.types import Column, StreamSchema
+
+Spec = TableSpec | CollectionSpec | TopicSpec | ApiSpec
+
+#: A reached place in the source, as JSON. Only the source that made it reads it; all others store and return it.
+Position = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """Limits and margins of a run that are settings of the service, not of a mapping. Times in seconds.
+
+    Attributes:
+        clock_margin_s: Taken off the watermark, for bookmarks set before BEGIN or by another clock.
+        writers_wait_s: How long a run waits for transactions that hold new keys of the table to end.
+        key_overlap: How many key values are read again for keys that appear out of order (CACHE, increment, pooled).
+        max_delete_fraction: Mirroring refuses to delete more than this share of the destination's rows.
+        delete_guard_rows: The share applies from this number of destination rows up.
+        allow_deletes: Number of deletions that somebody approved for this run; None for nobody.
+        connect_timeout_s: For each attempt to connect.
+        statement_timeout_s: For each statement; 0 for none.
+        lock_timeout_s: For each wait on a lock.
+        chunk_bytes: About how many bytes one chunk of a first copy holds.
+    """
+
+    clock_margin_s: float = 60.0
+    writers_wait_s: float = 5.0
+    key_overlap: int = 10_000
+    max_delete_fraction: float = 0.5
+    delete_guard_rows: int = 1000
+    allow_deletes: int | None = None
+    connect_timeout_s: int = 10
+    statement_timeout_s: int = 0
+    lock_timeout_s: int = 30
+    chunk_bytes: int = 64 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Stream:
+    """One spec on its way to one destination, resolved for one run. Holds no secret.
+
+    Attributes:
+        unique_id: ``{mapping}_DMS_{name}_{destination}``, the key of all state.
+        kind: ``sql``, ``mongo``, ``kafka`` or ``api``: the word in schema names and paths.
+        db_name: The source's database name.
+        name: The table's name at the destination: the source's without its schema.
+        spec: The part of the mapping that says how to copy it.
+        timezone: Name of the settings' time zone.
+        options: Limits of the run.
+        run_id: For application_name and logs.
+    """
+
+    unique_id: str
+    kind: str
+    db_name: str
+    name: str
+    spec: Spec
+    timezone: str = "Asia/Kolkata"
+    options: Options = field(default_factory=Options)
+    run_id: str = ""
+
+    @property
+    def mode(self) -> Mode:
+        """The spec's mode; topics and APIs are logged."""
+        return getattr(self.spec, "mode", Mode.LOGGING)
+
+
+@dataclass(slots=True)
+class RunReport:
+    """What a run tells while it works; written by the connectors, read by whoever shows progress.
+
+    Attributes:
+        phase: What is going on, in a few words: ``copy``, ``follow``, ``delete``, ``indexes``.
+        bytes_moved: Bytes that went from the source to the destination so far.
+        rows_expected: Estimate of the rows that this run will move; None when unknown.
+        warnings: Sentences for the operator.
+        counts: Countable facts such as ``null_bookmarks`` or ``unparsed_bookmarks``.
+        t0: The source's clock when the run began to read.
+    """
+
+    phase: str = "open"
+    bytes_moved: int = 0
+    rows_expected: int | None = None
+    warnings: list[str] = field(default_factory=list)
+    counts: Counter[str] = field(default_factory=Counter)
+    t0: datetime | None = None
+
+    def warn(self, sentence: str) -> None:
+        """Add a warning once."""
+        if sentence not in self.warnings:
+            self.warnings.append(sentence)
+
+
+class Write(StrEnum):
+    """How a destination writes the rows of a chunk."""
+
+    #: Rows that the destination does not hold yet: straight in. Falls back to UPSERT when a key is there after all.
+    APPEND = "append"
+    #: Insert the rows whose key is not there; never touch one that is.
+    INSERT = "insert"
+    #: Insert the new, update those whose row image differs.
+    UPSERT = "upsert"
+    #: The rows are the keys of everything that the source holds; delete what is not among them, behind the guard.
+    DELETE_ABSENT = "delete_absent"
+
+
+class CopyFormat(StrEnum):
+    """The two forms of PostgreSQL COPY data that keep every value."""
+
+    BINARY = "binary"
+    TEXT = "text"
+
+
+class RowStream(ABC):
+    """The rows of one chunk. Each call reads them anew from the source.
+
+    Attributes:
+        columns: The columns of the rows, in order.
+        binary_version: Major version of the PostgreSQL server that can give these rows as binary COPY data which any
+            server of the same version takes; None when they cannot be had in that form.
+    """
+
+    columns: tuple[Column, ...]
+    binary_version: int | None = None
+
+    @abstractmethod
+    def copy_to(self, sink: BinaryIO, copy_format: CopyFormat) -> int:
+        """Write the rows as PostgreSQL COPY data and return their number. Closes nothing."""
+
+    @abstractmethod
+    def batches(self) -> Iterator[pa.RecordBatch]:
+        """The rows as Arrow record batches whose schema follows `columns`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """A slice of the source, written and committed as one.
+
+    Attributes:
+        write: How to write it.
+        rows: The rows, or for DELETE_ABSENT the keys.
+        position: What to store with the rows, in the same transaction.
+        is_first_copy: True while the destination's table is being filled for the first time by this stream.
+    """
+
+    write: Write
+    rows: RowStream
+    position: Position
+    is_first_copy: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Commit:
+    """Rows that are durable at the destination, together with their position.
+
+    Attributes:
+        position: The chunk's position.
+        read: Rows that the source delivered.
+        inserted, updated, deleted: Rows that the destination changed, by its own count.
+        byte_count: Size of the rows on their way.
+    """
+
+    position: Position
+    read: int = 0
+    inserted: int = 0
+    updated: int = 0
+    deleted: int = 0
+    byte_count: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Resume:
+    """What a destination knows when it is opened.
+
+    Attributes:
+        epoch: The raised lease epoch; commits under a lower one are refused from now on.
+        position: The last durable position, None for a first copy.
+    """
+
+    epoch: int
+    position: Position | None
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """What a destination did to be able to take the rows.
+
+    Attributes:
+        is_fresh: True when the table was made by this stream and holds nothing but its own first copy, so that
+            APPEND cannot meet a foreign row.
+        added_columns: Columns that were added to an existing table, by destination name.
+        notes: Sentences on what differs and was left alone.
+    """
+
+    is_fresh: bool
+    added_columns: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class KeyRange:
+    """Keys above `after` up to and including `upto`, each a tuple of texts; None is open.
+
+    Text keys are ordered by bytes (COLLATE "C"), all others by their type.
+    """
+
+    after: tuple[str, ...] | None = None
+    upto: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Digest:
+    """Number of rows in a key range, and a sum of their hashes that does not depend on the order."""
+
+    rows: int
+    hash_sum: int
+
+
+class Comparable(ABC):
+    """The side of a comparison: both ends hash the rows as they should look at the destination.
+
+    A row's text is PostgreSQL's ``ROW(...)::text`` of its columns in the order given, under TimeZone UTC, DateStyle
+    ISO, IntervalStyle postgres, extra_float_digits 1 and bytea_output hex; its hash is the first 8 bytes of the
+    text's MD5 as a signed integer.
+    """
+
+    @abstractmethod
+    def digests(self, columns: Sequence[Column], ranges: Sequence[KeyRange]) -> list[Digest]:
+        """One digest a range, all in one snapshot."""
+
+    @abstractmethod
+    def row_hashes(self, columns: Sequence[Column], key_range: KeyRange) -> dict[tuple[str, ...], int]:
+        """Hash by key, for a range small enough to hold."""
+
+
+class MissingKeys(ABC):
+    """The question that a source may ask of a destination while it reads."""
+
+    @abstractmethod
+    def missing_keys(self, keys: RowStream) -> list[tuple[str, ...]]:
+        """Those of the keys that the destination does not hold, as text."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReadRequest:
+    """What a source needs to know to decide what to read.
+
+    Attributes:
+        position: Where the last commit ended, None for a first copy.
+        prepared: What the destination found.
+        keys: For rows without a bookmark.
+    """
+
+    position: Position | None
+    prepared: Prepared
+    keys: MissingKeys
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One step of a connection test: ok, warning or failed, with what was found and what to do."""
+
+    name: str
+    outcome: str
+    detail: str
+
+
+class Source(ABC):
+    """One stream of a source. `open` before any other call; `close` in any case."""
+
+    type_name: ClassVar[str]
+
+    @abstractmethod
+    def open(self) -> None:
+        """Connect.
+
+        Raises:
+            SourceUnavailable: Not reachable. SourceAuthFailed: refused.
+        """
+
+    @abstractmethod
+    def describe(self) -> StreamSchema:
+        """The columns as they arrive at the destination.
+
+        Raises:
+            StreamNotFound: The table, or a column that the spec names, is not there.
+            ConfigError: The spec does not fit the columns.
+        """
+
+    @abstractmethod
+    def read(self, request: ReadRequest) -> Iterator[Chunk]:
+        """The chunks of this run, lazily: the next is built after the last was committed.
+
+        The last chunk of a run carries the position from which the next run goes on. A run that finds nothing new
+        may yield no chunk, or an empty one that moves the position.
+        """
+
+    def acknowledge(self, position: Position) -> None:  # noqa: B027 - most sources keep no offsets of their own
+        """Tell the source that everything up to the position is recorded (consumer offsets and the like)."""
+
+    @abstractmethod
+    def cancel(self) -> None:
+        """End whatever statement is running, from another thread. The reader then gets Stopped."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Free everything. Never raises."""
+
+
+class Destination(MissingKeys):
+    """One stream's target. `open`, `prepare`, `write`, `finish` in this order; `close` in any case."""
+
+    type_name: ClassVar[str]
+
+    @abstractmethod
+    def open(self, *, epoch_floor: int) -> Resume:
+        """Connect, take the stream over from any earlier run, and say where it ended.
+
+        Args:
+            epoch_floor: The control plane's last epoch. The new one is above both that and the destination's.
+
+        Raises:
+            DestinationUnavailable, DestinationAuthFailed: As they say.
+            ConfigError: The target belongs to another stream.
+        """
+
+    @abstractmethod
+    def prepare(self, schema: StreamSchema) -> Prepared:
+        """Create the table, or add the columns that are new, before the first row.
+
+        Raises:
+            SchemaMismatch: A column's type at the source no longer fits; nothing was changed.
+        """
+
+    @abstractmethod
+    def write(self, chunks: Iterable[Chunk]) -> Iterator[Commit]:
+        """Write chunk after chunk; yield each commit when rows and position are durable together.
+
+        Raises:
+            Fenced: A newer run has taken over.
+            DeleteRefused: The guard of mirroring.
+        """
+
+    @abstractmethod
+    def finish(self) -> None:
+        """After the last commit of a complete run: secondary indexes, statistics, expiry of old snapshots."""
+
+    @abstractmethod
+    def plan_statements(self, schema: StreamSchema) -> list[str]:
+        """The DDL that `prepare` would run now, for a dry run. Changes nothing; call `connect` first."""
+
+    @abstractmethod
+    def connect(self) -> None:
+        """Connect without taking anything over: for dry runs, previews, tests and comparisons."""
+
+    @abstractmethod
+    def stored_position(self) -> Position | None:
+        """The destination's record of the position, without taking over. Call `connect` first."""
+
+    @abstractmethod
+    def reset_state(self, position: Position | None) -> None:
+        """Make the next run go on from this position; None means a full copy. Raises the epoch."""
+
+    @abstractmethod
+    def cancel(self) -> None:
+        """End whatever statement is running, from another thread. The writer then gets Stopped."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Free everything. Never raises."""

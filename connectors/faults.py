@@ -1,0 +1,81 @@
+"""Named points at which a crash test can make a run fail: `DMS_FAULT=point[:n]` with raise, exit or block.
+
+The form is ``point[:n][=action]``: the action happens when the point is passed for the n-th time (default 1);
+it is ``raise`` (default), ``exit`` (the process ends at once, as after SIGKILL) or ``block`` (sleeps, so that a
+test can send a real signal).
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+
+class FaultPoint(StrEnum):
+    """The boundaries of a run, in the order in which it passes them."""
+
+    AFTER_CLAIM = "after_claim"
+    AFTER_PLAN = "after_plan"
+    AFTER_OPEN = "after_open"
+    AFTER_PREPARE = "after_prepare"
+    AFTER_STAGE_COPY = "after_stage_copy"
+    BEFORE_DEST_COMMIT = "before_dest_commit"
+    AFTER_DEST_COMMIT = "after_dest_commit"
+    BEFORE_CHECKPOINT = "before_checkpoint"
+    AFTER_CHECKPOINT = "after_checkpoint"
+    BEFORE_FINISH = "before_finish"
+    AFTER_FINISH = "after_finish"
+    BEFORE_OUTCOME = "before_outcome"
+    BEFORE_MIRROR = "before_mirror"
+    BEFORE_NOTIFY = "before_notify"
+
+
+class InjectedFault(RuntimeError):
+    """Raised at a fault point by the action `raise`."""
+
+
+@dataclass(slots=True)
+class _Injection:
+    point: str
+    countdown: int
+    action: str
+    passed: Counter[str] = field(default_factory=Counter)
+
+
+_EXIT_STATUS = 137
+_active: _Injection | None = None
+
+
+def configure(setting: str) -> None:
+    """Arm one fault from its text form; an empty string disarms.
+
+    Raises:
+        ValueError: The text names no known point or action.
+    """
+    global _active  # noqa: PLW0603 - one process-wide switch, set once at start and by tests
+    if not setting:
+        _active = None
+        return
+    place, _, action = setting.partition("=")
+    point, _, count = place.partition(":")
+    if action not in {"", "raise", "exit", "block"}:
+        raise ValueError(f"unknown fault action {action!r}: use raise, exit or block")
+    _active = _Injection(FaultPoint(point).value, int(count or 1), action or "raise")
+
+
+def pass_point(point: FaultPoint) -> None:
+    """Do what was configured for this point, else nothing."""
+    if _active is None or _active.point != point.value:
+        return
+    _active.passed[point.value] += 1
+    if _active.passed[point.value] != _active.countdown:
+        return
+    if _active.action == "exit":
+        os._exit(_EXIT_STATUS)
+    if _active.action == "block":
+        while True:
+            time.sleep(1)
+    raise InjectedFault(f"fault injected at {point.value}")

@@ -1,0 +1,211 @@
+"""Sessions: how both sides connect, and what every session sets before its first statement."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any, Protocol
+
+import psycopg2
+import psycopg2.extensions
+from psycopg2 import sql
+from pydantic import SecretStr
+
+from connectors.base import Options
+from connectors.errors import Stopped
+from connectors.postgres.errors import Side, mapped, translate
+
+#: Sessions under this name only read, so they may be ignored when transactions are looked for that could still write.
+READER_NAME = "dms-read"
+WRITER_NAME = "dms-write"
+
+# Text forms of values, and so row hashes and casts, must not depend on a server's or role's defaults.
+_FIXED_SETTINGS = {
+    "TimeZone": "UTC",
+    "DateStyle": "ISO, MDY",
+    "IntervalStyle": "postgres",
+    "extra_float_digits": "3",
+    "bytea_output": "hex",
+    "xmloption": "content",
+    "lc_monetary": "C",
+}
+# Lets a server notice within seconds that a killed client is gone.
+# Source: https://www.postgresql.org/docs/current/runtime-config-connection.html
+_CHECK_INTERVAL_SINCE = 140000
+_KEEPALIVES = {"keepalives": 1, "keepalives_idle": 30, "keepalives_interval": 10, "keepalives_count": 3}
+
+
+class Address(Protocol):
+    """The keys of the contract that say where a server is and how to sign in."""
+
+    @property
+    def host(self) -> str: ...
+    @property
+    def port_number(self) -> int: ...
+    @property
+    def db_name(self) -> str: ...
+    @property
+    def username(self) -> str | None: ...
+    @property
+    def password(self) -> SecretStr | None: ...
+    @property
+    def sslmode(self) -> str | None: ...
+    @property
+    def certificate_file(self) -> str | None: ...
+
+
+class Session:
+    """One connection in autocommit, with the fixed settings; `transaction()` opens the only kind of block used.
+
+    Args:
+        address: Where to connect.
+        side: For the error types.
+        options: Timeouts.
+        read_only: Refuse every write for the whole session.
+    """
+
+    def __init__(self, address: Address, side: Side, options: Options, *, read_only: bool) -> None:
+        self.side = side
+        self._lock = threading.Lock()
+        self._cancelled = False
+        with mapped(side):
+            self.connection = _connect(address, side, options, read_only=read_only)
+        self.connection.autocommit = True
+        #: The database's or role's own time zone, read before the session sets UTC.
+        self.default_timezone = ""
+        with mapped(side), self.connection.cursor() as cursor:
+            self._prepare(cursor, options, read_only=read_only)
+
+    def _prepare(self, cursor: psycopg2.extensions.cursor, options: Options, *, read_only: bool) -> None:
+        cursor.execute("SELECT current_setting('TimeZone')")
+        self.default_timezone = str(_one(cursor)[0])
+        settings = dict(_FIXED_SETTINGS)
+        settings["statement_timeout"] = str(options.statement_timeout_s * 1000)
+        settings["lock_timeout"] = str(options.lock_timeout_s * 1000)
+        settings["idle_in_transaction_session_timeout"] = "0"
+        if read_only:
+            settings["default_transaction_read_only"] = "on"
+        if self.connection.server_version >= _CHECK_INTERVAL_SINCE:
+            settings["client_connection_check_interval"] = "10s"
+        cursor.execute(
+            "SELECT " + ", ".join(["set_config(%s, %s, false)"] * len(settings)),
+            [part for pair in settings.items() for part in pair],
+        )
+
+    @property
+    def major_version(self) -> int:
+        """Such as 18."""
+        return int(self.connection.server_version) // 10000
+
+    def execute(self, statement: str | sql.Composable, parameters: Any = None) -> int:
+        """Run one statement and return its row count."""
+        with mapped(self.side), self.connection.cursor() as cursor:
+            self._run(cursor, statement, parameters)
+            return int(cursor.rowcount)
+
+    def rows(self, statement: str | sql.Composable, parameters: Any = None) -> list[tuple[Any, ...]]:
+        """Run one query and return all its rows."""
+        with mapped(self.side), self.connection.cursor() as cursor:
+            self._run(cursor, statement, parameters)
+            return list(cursor.fetchall())
+
+    def row(self, statement: str | sql.Composable, parameters: Any = None) -> tuple[Any, ...] | None:
+        """The first row, or None."""
+        found = self.rows(statement, parameters)
+        return found[0] if found else None
+
+    def value(self, statement: str | sql.Composable, parameters: Any = None) -> Any:
+        """The first column of the first row, or None."""
+        found = self.row(statement, parameters)
+        return found[0] if found else None
+
+    def text(self, statement: str | sql.Composable) -> str:
+        """A statement as the server would see it, for plans and logs."""
+        return statement if isinstance(statement, str) else statement.as_string(self.connection)
+
+    def begin(self, *, snapshot: bool = False) -> None:
+        """Open a transaction; with `snapshot`, REPEATABLE READ READ ONLY."""
+        self.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY" if snapshot else "BEGIN")
+
+    def commit(self) -> None:
+        """Commit the open transaction."""
+        self.execute("COMMIT")
+
+    def rollback(self) -> None:
+        """Roll the open transaction back; a session that is gone has rolled back already."""
+        if self.connection.closed == 0 and self.in_transaction:
+            try:
+                self.execute("ROLLBACK")
+            except (self.side.unavailable, Stopped):
+                self.close()
+
+    @property
+    def in_transaction(self) -> bool:
+        """True inside a transaction block, failed or not."""
+        status = self.connection.info.transaction_status
+        return bool(
+            status
+            in (
+                psycopg2.extensions.TRANSACTION_STATUS_INTRANS,
+                psycopg2.extensions.TRANSACTION_STATUS_INERROR,
+            )
+        )
+
+    def cancel(self) -> None:
+        """End the running statement from another thread, and let no further one start."""
+        with self._lock:
+            self._cancelled = True
+        if self.connection.closed == 0:
+            try:
+                self.connection.cancel()
+            except psycopg2.Error as error:
+                raise translate(error, self.side) from error
+
+    @property
+    def is_cancelled(self) -> bool:
+        """True once cancel() was called."""
+        return self._cancelled
+
+    def close(self) -> None:
+        """Close; an open transaction is rolled back by the server. Never raises."""
+        self.connection.close()
+
+    def _run(
+        self, cursor: psycopg2.extensions.cursor, statement: str | sql.Composable, parameters: Any
+    ) -> None:
+        if self._cancelled:
+            raise Stopped("stopped on request", connector=self.side.connector, stream=self.side.stream)
+        try:
+            cursor.execute(statement, parameters)
+        except psycopg2.errors.QueryCanceled as error:
+            if not self._cancelled:
+                raise
+            raise Stopped(
+                "stopped on request", connector=self.side.connector, stream=self.side.stream
+            ) from error
+
+
+def _connect(
+    address: Address, side: Side, options: Options, *, read_only: bool
+) -> psycopg2.extensions.connection:
+    name = f"{READER_NAME if read_only else WRITER_NAME}:{side.stream}"
+    parameters: dict[str, Any] = {
+        "host": address.host,
+        "port": address.port_number,
+        "dbname": address.db_name,
+        "user": address.username or None,
+        "password": address.password.get_secret_value() if address.password else None,
+        "sslmode": address.sslmode,
+        "sslrootcert": address.certificate_file,
+        "connect_timeout": options.connect_timeout_s,
+        "application_name": name.encode()[:63].decode(errors="ignore"),
+        "client_encoding": "UTF8",
+        **_KEEPALIVES,
+    }
+    return psycopg2.connect(**{key: value for key, value in parameters.items() if value is not None})
+
+
+def _one(cursor: psycopg2.extensions.cursor) -> tuple[Any, ...]:
+    row = cursor.fetchone()
+    if row is None:
+        raise LookupError("the statement returned no row")
+    return tuple(row)

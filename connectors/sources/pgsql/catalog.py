@@ -1,0 +1,237 @@
+"""What the source's catalog says of one table: columns, key, sequence, indexes, size."""
+
+from __future__ import annotations
+
+import difflib
+from dataclasses import dataclass
+from enum import StrEnum
+
+from psycopg2 import sql
+
+from connectors.errors import StreamNotFound
+from connectors.postgres.session import Session
+from connectors.sources.pgsql.types import SourceType, TypeCatalog
+from connectors.types import Index
+
+_RELATION = """
+SELECT c.oid, n.nspname, c.relname, c.relkind::text, c.reltuples::bigint,
+       CASE WHEN c.relkind IN ('r', 'm', 'p') THEN pg_table_size(c.oid) ELSE 0 END
+FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f')
+  AND (n.nspname || '.' || c.relname = %(name)s OR (n.nspname = 'public' AND c.relname = %(name)s))
+ORDER BY n.nspname || '.' || c.relname = %(name)s DESC LIMIT 1
+"""
+_COLUMNS = """
+SELECT attname, atttypid, atttypmod, attnotnull FROM pg_attribute
+WHERE attrelid = %s AND attnum > 0 AND NOT attisdropped ORDER BY attnum
+"""
+_UNIQUE_INDEXES = """
+SELECT ARRAY(SELECT a.attname::text FROM unnest(i.indkey[0:i.indnkeyatts - 1]) k JOIN pg_attribute a
+              ON a.attrelid = i.indrelid AND a.attnum = k)
+FROM pg_index i WHERE i.indrelid = %s AND i.indisunique AND i.indisvalid AND i.indpred IS NULL AND i.indexprs IS NULL
+"""
+_PRIMARY_KEY = """
+SELECT ARRAY(SELECT a.attname::text FROM unnest(i.indkey[0:i.indnkeyatts - 1]) WITH ORDINALITY k(num, ord)
+              JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.num ORDER BY k.ord)
+FROM pg_index i WHERE i.indrelid = %s AND i.indisprimary
+"""
+_SECONDARY_INDEXES = """
+SELECT c.relname, pg_get_indexdef(i.indexrelid),
+       ARRAY(SELECT a.attname::text FROM pg_depend d JOIN pg_attribute a ON a.attrelid = i.indrelid
+              AND a.attnum = d.refobjsubid WHERE d.objid = i.indexrelid AND d.refobjid = i.indrelid)
+FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid
+WHERE i.indrelid = %s AND NOT i.indisprimary AND i.indisvalid ORDER BY c.relname
+"""
+_TREE = """
+WITH RECURSIVE tree(oid) AS (
+    SELECT %s::oid UNION SELECT i.inhrelid FROM pg_inherits i JOIN tree t ON i.inhparent = t.oid)
+SELECT oid FROM tree
+"""
+# A sequence belongs to a column by ownership (serial, identity) or because the column's default calls it.
+_SEQUENCE = """
+SELECT s.seqrelid, s.seqincrement, s.seqcache
+FROM pg_attribute a JOIN pg_sequence s ON s.seqrelid IN (
+    SELECT d.objid FROM pg_depend d WHERE d.classid = 'pg_class'::regclass AND d.refclassid = 'pg_class'::regclass
+       AND d.refobjid = a.attrelid AND d.refobjsubid = a.attnum AND d.deptype IN ('a', 'i')
+    UNION
+    SELECT d.refobjid FROM pg_attrdef f JOIN pg_depend d ON d.classid = 'pg_attrdef'::regclass AND d.objid = f.oid
+     WHERE f.adrelid = a.attrelid AND f.adnum = a.attnum AND d.refclassid = 'pg_class'::regclass)
+WHERE a.attrelid = %s AND a.attname = %s
+ORDER BY s.seqcache DESC, abs(s.seqincrement) DESC LIMIT 1
+"""
+
+#: Where chunks by page range are possible: an ordinary table or a materialized view.
+_HEAP_KINDS = frozenset({"r", "m"})
+
+
+class KeyKind(StrEnum):
+    """How new keys of a table appear, which decides how a run finds them."""
+
+    #: From a sequence in steps of one: nothing new can appear below a key once the transactions open then have ended.
+    SEQUENCE = "sequence"
+    #: Whole numbers in no guaranteed order: an overlap is read again.
+    NUMBER = "number"
+    #: Points in time: the watermark bounds them.
+    TIME = "time"
+    #: UUIDs, texts, composites: new ones appear anywhere.
+    ANYWHERE = "anywhere"
+
+
+@dataclass(frozen=True, slots=True)
+class SourceColumn:
+    """One column at the source."""
+
+    name: str
+    type: SourceType
+    not_null: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Sequence:
+    """The sequence behind a key."""
+
+    oid: int
+    increment: int
+    cache: int
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """One relation at the source.
+
+    Attributes:
+        oid: Its pg_class oid.
+        schema, name: As the catalog spells them.
+        kind: pg_class.relkind: r, p, v, m or f.
+        estimated_rows: From the last ANALYZE; None when unknown.
+        byte_count: Heap and TOAST; 0 for views and foreign tables.
+        columns: In table order.
+        primary_key: Columns of the primary key, empty without one.
+        unique_keys: Column sets that a unique index guards.
+        tree: oids of the table and everything that inherits from it.
+    """
+
+    oid: int
+    schema: str
+    name: str
+    kind: str
+    estimated_rows: int | None
+    byte_count: int
+    columns: tuple[SourceColumn, ...]
+    primary_key: tuple[str, ...]
+    unique_keys: tuple[frozenset[str], ...]
+    tree: tuple[int, ...]
+
+    @property
+    def qualified(self) -> sql.Composable:
+        """``"schema"."name"``."""
+        return sql.Identifier(self.schema, self.name)
+
+    @property
+    def has_heap(self) -> bool:
+        """True when rows have a ctid in this very relation."""
+        return self.kind in _HEAP_KINDS
+
+    @property
+    def row_bytes(self) -> float | None:
+        """Average size of a row on disk; None when unknown."""
+        if not self.estimated_rows or not self.byte_count:
+            return None
+        return self.byte_count / self.estimated_rows
+
+    def column(self, name: str, key: str, session: Session) -> SourceColumn:
+        """The column that a key of the mapping names.
+
+        Raises:
+            StreamNotFound: There is none; the message has the closest names.
+        """
+        for column in self.columns:
+            if column.name == name:
+                return column
+        raise missing_column(name, key, self, session)
+
+    def is_unique(self, key: tuple[str, ...]) -> bool:
+        """True when a unique index guards these columns and none of them can be NULL."""
+        names = set(key)
+        not_null = all(column.not_null for column in self.columns if column.name in names)
+        return not_null and any(unique <= names for unique in self.unique_keys)
+
+
+def missing_column(name: str, key: str, table: Table, session: Session) -> StreamNotFound:
+    """The error for a key of the mapping that names no column."""
+    close = difflib.get_close_matches(name, [column.name for column in table.columns], n=3, cutoff=0.5)
+    hint = f"; did you mean {', '.join(close)}?" if close else ""
+    return StreamNotFound(
+        f"`{key}` names column {name}, which table {table.schema}.{table.name} does not have{hint}",
+        connector=session.side.connector,
+        stream=session.side.stream,
+    )
+
+
+def load_table(session: Session, table_name: str) -> Table:
+    """Look the table of a spec up. ``table`` means ``public.table``.
+
+    Raises:
+        StreamNotFound: It does not exist, or the user may not see it.
+    """
+    row = session.row(_RELATION, {"name": table_name})
+    if row is None:
+        raise StreamNotFound(
+            f"`table_name` {table_name} does not exist, or the user has no right on its schema; "
+            "write it as schema.table, in the exact case",
+            connector=session.side.connector,
+            stream=session.side.stream,
+        )
+    oid, schema, name, kind, rows, byte_count = row
+    types = TypeCatalog(session)
+    return Table(
+        oid=oid,
+        schema=schema,
+        name=name,
+        kind=kind,
+        estimated_rows=rows if rows > 0 else None,
+        byte_count=byte_count,
+        columns=tuple(
+            SourceColumn(attname, types.type_of(typ, mod), not_null)
+            for attname, typ, mod, not_null in session.rows(_COLUMNS, [oid])
+        ),
+        primary_key=tuple(session.value(_PRIMARY_KEY, [oid]) or ()),
+        unique_keys=tuple(frozenset(names) for (names,) in session.rows(_UNIQUE_INDEXES, [oid])),
+        tree=tuple(member for (member,) in session.rows(_TREE, [oid])),
+    )
+
+
+def load_sequence(session: Session, table: Table, column: str) -> Sequence | None:
+    """The sequence that gives a column its values, None without one."""
+    row = session.row(_SEQUENCE, [table.oid, column])
+    return Sequence(*row) if row else None
+
+
+def key_kind(key: tuple[SourceColumn, ...], sequence: Sequence | None) -> KeyKind:
+    """How new keys appear."""
+    if len(key) != 1:
+        return KeyKind.ANYWHERE
+    name = key[0].type.name
+    if name in {"int2", "int4", "int8"}:
+        if sequence is not None and sequence.increment < 0:
+            return KeyKind.ANYWHERE
+        in_order = sequence is not None and sequence.increment == 1 and sequence.cache == 1
+        return KeyKind.SEQUENCE if in_order else KeyKind.NUMBER
+    if name in {"timestamp", "timestamptz", "date"}:
+        return KeyKind.TIME
+    return KeyKind.ANYWHERE
+
+
+def secondary_indexes(session: Session, table: Table, unchanged: frozenset[str]) -> tuple[Index, ...]:
+    """Indexes besides the primary key that mean the same at the destination.
+
+    Args:
+        session: Of the source.
+        table: The table.
+        unchanged: Columns that arrive under their name with their type; an index on any other is left out.
+    """
+    indexes = []
+    for name, definition, columns in session.rows(_SECONDARY_INDEXES, [table.oid]):
+        if set(columns) <= unchanged:
+            indexes.append(Index(name, definition[definition.index(" USING ") + 1 :]))
+    return tuple(indexes)
