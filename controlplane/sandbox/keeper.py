@@ -21,6 +21,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import psutil
 
@@ -66,7 +67,7 @@ class KeeperOptions:
     Attributes:
         state_path: Where it writes what it holds up; the file goes away with it.
         services: Names out of `SERVICES`.
-        directory: Where the servers keep their files; None for a temporary one that goes away with the keeper.
+        directory: Where the servers keep their files; None for a temporary one that goes with the keeper.
         watched_pid: The process whose end ends the keeper; None to stay until it is told to stop.
         durable: Whether PostgreSQL keeps what was committed when the machine crashes.
     """
@@ -102,7 +103,8 @@ def sandbox_env(directory: Path | None = None) -> dict[str, str]:
     """
     servers = read_servers(state_path(directory))
     if servers is None:
-        raise SandboxError("The sandbox is not up. Start it with: python -m controlplane.sandbox start")
+        msg = "The sandbox is not up. Start it with: python -m controlplane.sandbox start"
+        raise SandboxError(msg)
     return servers.environment()
 
 
@@ -212,12 +214,12 @@ def _start_keeper(options: KeeperOptions) -> Servers:
         if servers is not None:
             return servers
         if keeper.poll() is not None:
-            raise SandboxError(
-                f"The sandbox did not start: {log_path.read_text(errors='replace').strip()[-2000:]}"
-            )
+            msg = f"The sandbox did not start: {log_path.read_text(errors='replace').strip()[-2000:]}"
+            raise SandboxError(msg)
         time.sleep(_POLL_S)
     keeper.terminate()
-    raise SandboxError(f"The sandbox did not start within {_START_TIMEOUT_S} s; see {log_path}.")
+    msg = f"The sandbox did not start within {_START_TIMEOUT_S} s; see {log_path}."
+    raise SandboxError(msg)
 
 
 def _is_alive(process: psutil.Process) -> bool:
@@ -227,18 +229,18 @@ def _is_alive(process: psutil.Process) -> bool:
         return False
 
 
-def _keeper_process(state: Mapping[str, object]) -> psutil.Process | None:
+def _keeper_process(state: Mapping[str, Any]) -> psutil.Process | None:
     try:
-        process = psutil.Process(int(str(state["pid"])))
+        process = psutil.Process(state["pid"])
         same = process.create_time() == state["started_at"]
     except psutil.NoSuchProcess:
         return None
     return process if same and _is_alive(process) else None
 
 
-def _read_state(path: Path) -> dict[str, object] | None:
+def _read_state(path: Path) -> dict[str, Any] | None:
     try:
-        state: dict[str, object] = json.loads(path.read_text())
+        state: dict[str, Any] = json.loads(path.read_text())
     except FileNotFoundError:
         return None
     return state

@@ -74,10 +74,11 @@ class MongoProcess:
             SandboxError: When the wheel is missing or the server does not answer.
         """
         if find_spec("nx_27017") is None:
-            raise SandboxError(
+            msg = (
                 "The MongoDB wheel (nx-27017) is not installed. Install the 'sandbox' dependency group, "
                 "or name a running server in DMS_TEST_MONGO."
             )
+            raise SandboxError(msg)
         make_directory(directory, server_account())
         port = port or free_port()
         server = MongoServer(f"mongodb://{LOOPBACK}:{port}")

