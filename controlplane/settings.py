@@ -1,0 +1,215 @@
+"""Django's settings, and with `environment.py` the only reader of environment variables.
+
+Without SECRET_KEY this is a development installation: it makes its keys in `var/`, shows error pages and
+answers on the loopback address only. With SECRET_KEY it is a real one, and everything that protects it is on.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import environ
+
+from controlplane import environment, keys
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+
+env = environ.Env()
+VAR_DIR = Path(env.str("DMS_VAR_DIR", default=str(BASE_DIR / "var")))
+
+DEBUG = env.bool("DEBUG", default="SECRET_KEY" not in env.ENVIRON)
+SECRET_KEY = keys.secret_key_in(VAR_DIR / "django.key") if DEBUG else env.str("SECRET_KEY")
+ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]"])
+CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
+
+# --- What a mapping may name, and how secrets are kept --------------------------------------------
+#: Fernet keys: the first encrypts, all decrypt. Not SECRET_KEY: the two are replaced for different reasons.
+DMS_SECRET_KEYS: list[str] = (
+    env.list("DMS_SECRET_KEYS")
+    if "DMS_SECRET_KEYS" in env.ENVIRON or not DEBUG
+    else keys.fernet_keys_in(VAR_DIR / "secret.keys")
+)
+#: Beginnings of environment variables that `env:NAME` may name; the setting replaces the whole list.
+DMS_ENV_PREFIXES: tuple[str, ...] = tuple(env.list("DMS_ENV_PREFIXES", default=environment.ALLOWED_PREFIXES))
+#: The one way for the application to the environment: name in, value or None out.
+DMS_ENV_READ = environment.read
+DMS_ENV_IS_ALLOWED = environment.is_allowed
+
+# --- Runs -----------------------------------------------------------------------------------------
+#: Fields of `connectors.base.Options`; each can be set by DMS_ and its name in capitals.
+DMS_OPTIONS: dict[str, Any] = {
+    "clock_margin_s": env.float("DMS_CLOCK_MARGIN_S", default=60.0),
+    "writers_wait_s": env.float("DMS_WRITERS_WAIT_S", default=5.0),
+    "key_overlap": env.int("DMS_KEY_OVERLAP", default=10_000),
+    "max_delete_fraction": env.float("DMS_MAX_DELETE_FRACTION", default=0.5),
+    "delete_guard_rows": env.int("DMS_DELETE_GUARD_ROWS", default=1000),
+    "connect_timeout_s": env.int("DMS_CONNECT_TIMEOUT_S", default=10),
+    "statement_timeout_s": env.int("DMS_STATEMENT_TIMEOUT_S", default=0),
+    "lock_timeout_s": env.int("DMS_LOCK_TIMEOUT_S", default=30),
+    "chunk_bytes": env.int("DMS_CHUNK_BYTES", default=64 * 1024 * 1024),
+}
+#: How long a run may be silent before another may take its stream over, and how often it renews.
+DMS_LEASE_S = env.float("DMS_LEASE_S", default=60.0)
+DMS_HEARTBEAT_S = env.float("DMS_HEARTBEAT_S", default=15.0)
+#: Where crash tests make a run fail; see connectors/faults.py.
+DMS_FAULT = env.str("DMS_FAULT", default="")
+
+# --- Django ---------------------------------------------------------------------------------------
+INSTALLED_APPS = [
+    "unfold",
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "rest_framework",
+    "django_q",
+    "migrations_app",
+]
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
+ROOT_URLCONF = "controlplane.urls"
+WSGI_APPLICATION = "controlplane.wsgi.application"
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.debug",
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ]
+        },
+    }
+]
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+# --- The control database -------------------------------------------------------------------------
+DATABASE: dict[str, Any] = env.db_url("DATABASE_URL", default=f"sqlite:///{VAR_DIR / 'control.sqlite3'}")
+DATABASE.update(ATOMIC_REQUESTS=False, CONN_MAX_AGE=0, CONN_HEALTH_CHECKS=True)
+if DATABASE["ENGINE"].endswith("sqlite3"):
+    # IMMEDIATE takes the write lock at BEGIN, where SQLite waits for it. Django's default takes it at the
+    # first write and fails at once when another process wrote in between: 3% of commits with 8 processes.
+    DATABASE["OPTIONS"] = {
+        "transaction_mode": "IMMEDIATE",
+        "timeout": 20,
+        "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;",
+    }
+    VAR_DIR.mkdir(parents=True, exist_ok=True)
+DATABASES = {"default": DATABASE}
+
+# --- Language, time, files ------------------------------------------------------------------------
+LANGUAGE_CODE = "en"
+USE_I18N = False
+TIME_ZONE = "UTC"
+USE_TZ = True
+STATIC_URL = "static/"
+STATIC_ROOT = VAR_DIR / "static"
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {
+        "BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"
+        if DEBUG
+        else "whitenoise.storage.CompressedManifestStaticFilesStorage"
+    },
+}
+# In development the files come from the packages; STATIC_ROOT exists after `collectstatic` only.
+WHITENOISE_USE_FINDERS = DEBUG
+WHITENOISE_AUTOREFRESH = DEBUG
+
+# --- Safety ---------------------------------------------------------------------------------------
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": f"django.contrib.auth.password_validation.{name}"}
+    for name in (
+        "UserAttributeSimilarityValidator",
+        "MinimumLengthValidator",
+        "CommonPasswordValidator",
+        "NumericPasswordValidator",
+    )
+]
+SESSION_COOKIE_HTTPONLY = True
+SESSION_COOKIE_AGE = 12 * 60 * 60
+X_FRAME_OPTIONS = "DENY"
+if not DEBUG:
+    SECURE_SSL_REDIRECT = env.bool("SECURE_SSL_REDIRECT", default=True)
+    SECURE_HSTS_SECONDS = env.int("SECURE_HSTS_SECONDS", default=365 * 24 * 60 * 60)
+    SECURE_HSTS_INCLUDE_SUBDOMAINS = True
+    SECURE_HSTS_PRELOAD = True
+    SESSION_COOKIE_SECURE = True
+    CSRF_COOKIE_SECURE = True
+    if env.bool("BEHIND_TLS_PROXY", default=False):
+        SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+
+# --- REST, queue, admin ---------------------------------------------------------------------------
+REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": ["rest_framework.authentication.SessionAuthentication"],
+    "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.DjangoModelPermissions"],
+}
+#: The queue carries run ids only, and the database is the authority. One task at a time waits in a worker's
+#: hands (`queue_limit`, `bulk`): django-q2 counts `retry` from the moment a task is fetched. `guard_cycle`
+#: stays 0.5, since a hung worker is ended only when its countdown hits zero exactly.
+Q_CLUSTER = {
+    "name": "control",
+    "orm": "default",
+    "poll": 1,
+    "workers": 2,
+    "queue_limit": 1,
+    "bulk": 1,
+    "timeout": 300,
+    "retry": 1500,
+    "max_attempts": 3,
+    "ack_failures": True,
+    "catch_up": False,
+    "guard_cycle": 0.5,
+    "recycle": 200,
+    "save_limit": 2000,
+    "save_limit_per": "func",
+    "time_zone": "UTC",
+    "ALT_CLUSTERS": {
+        "runs": {
+            "workers": env.int("DMS_RUN_WORKERS", default=4),
+            "queue_limit": 1,
+            "bulk": 1,
+            "timeout": 13 * 60 * 60,
+            "retry": 7 * 24 * 60 * 60,
+            "max_attempts": 1,
+            "ack_failures": True,
+            "recycle": 20,
+        }
+    },
+}
+UNFOLD = {
+    "SITE_TITLE": "Data migration",
+    "SITE_HEADER": "Data migration",
+    "SHOW_VIEW_ON_SITE": False,
+}
+
+# --- Logs -----------------------------------------------------------------------------------------
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {
+        "text": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"},
+        "json": {"()": "controlplane.logs.JsonFormatter"},
+    },
+    "handlers": {
+        "stderr": {
+            "class": "logging.StreamHandler",
+            "formatter": "json" if env.str("DMS_LOG_FORMAT", default="text") == "json" else "text",
+        }
+    },
+    "root": {"handlers": ["stderr"], "level": env.str("DMS_LOG_LEVEL", default="WARNING")},
+}

@@ -1,0 +1,144 @@
+"""The control plane's own closed sets of words, and the choices that forms offer.
+
+Choices are functions, so that a new kind of source or a new state needs no Django migration.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from connectors.mapping import DestinationType, KeyType, Mode, SourceType
+
+Choices = list[tuple[str, str]]
+
+
+class Noun(StrEnum):
+    """What a spec describes, by the kind of its source."""
+
+    TABLE = "table"
+    COLLECTION = "collection"
+    TOPIC = "topic"
+    API = "api"
+
+    @property
+    def plural(self) -> str:
+        """The key of the mapping that holds the specs."""
+        return f"{self.value}s"
+
+    @property
+    def name_key(self) -> str:
+        """The key of a spec that holds its name."""
+        return f"{self.value}_name"
+
+
+class RunState(StrEnum):
+    """Where a run stands. Only runs.py changes it."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    #: Ended early at its last commit, and can go on from there.
+    STOPPED = "stopped"
+    #: Its process went silent; what it had committed stands.
+    LOST = "lost"
+
+    @property
+    def is_active(self) -> bool:
+        """True while the run holds its stream."""
+        return self in ACTIVE_STATES
+
+
+ACTIVE_STATES = (RunState.QUEUED, RunState.RUNNING)
+
+
+class TriggerKind(StrEnum):
+    """Who asked for a run."""
+
+    CLI = "cli"
+    ADMIN = "admin"
+    API = "api"
+    SCHEDULE = "schedule"
+    BACKFILL = "backfill"
+
+
+class StopReason(StrEnum):
+    """Why a run stopped early: it decides when the run goes on."""
+
+    CUT_OFF = "cut_off"
+    SIGTERM = "sigterm"
+    DRAIN = "drain"
+    PARENT_DIED = "parent_died"
+    OPERATOR = "operator"
+
+
+class EventLevel(StrEnum):
+    """How much a line of a run's log matters."""
+
+    INFO = "info"
+    WARNING = "warning"
+    ERROR = "error"
+
+
+class OutboxKind(StrEnum):
+    """What an outbox entry is to tell, and to whom."""
+
+    #: The stream's last run and last record, to encryption_store.
+    CHECKPOINT = "checkpoint"
+    #: The run's document, to dashboard_store.
+    RUN = "run"
+    SLACK = "slack"
+
+
+def _choices(words: type[StrEnum]) -> Choices:
+    return [(word.value, word.value) for word in words]
+
+
+def source_types() -> Choices:
+    """Kinds of sources."""
+    return _choices(SourceType)
+
+
+def destination_types() -> Choices:
+    """Kinds of destinations."""
+    return _choices(DestinationType)
+
+
+def modes() -> Choices:
+    """Modes of a spec."""
+    return _choices(Mode)
+
+
+def key_types() -> Choices:
+    """Types of a primary key."""
+    return _choices(KeyType)
+
+
+def nouns() -> Choices:
+    """What specs describe."""
+    return _choices(Noun)
+
+
+def run_states() -> Choices:
+    """States of a run."""
+    return _choices(RunState)
+
+
+def trigger_kinds() -> Choices:
+    """Who may ask for a run."""
+    return _choices(TriggerKind)
+
+
+def stop_reasons() -> Choices:
+    """Why a run may stop early."""
+    return _choices(StopReason)
+
+
+def event_levels() -> Choices:
+    """Levels of a run's log."""
+    return _choices(EventLevel)
+
+
+def outbox_kinds() -> Choices:
+    """Kinds of outbox entries."""
+    return _choices(OutboxKind)

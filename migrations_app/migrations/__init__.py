@@ -1,0 +1,1 @@
+"""Django migrations: changes of the control database's tables."""

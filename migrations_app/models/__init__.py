@@ -1,0 +1,28 @@
+"""The control database: jobs as people define them, and what became of their runs."""
+
+from __future__ import annotations
+
+from migrations_app.models.mappings import Destination, Mapping, MappingDestination, Source
+from migrations_app.models.outbox import OutboxEntry
+from migrations_app.models.runs import Run, RunEvent
+from migrations_app.models.settings import ServiceSettings
+from migrations_app.models.specs import ApiSpec, CollectionSpec, SpecRow, TableSpec, TopicSpec
+from migrations_app.models.streams import Checkpoint, Stream
+
+__all__ = [
+    "ApiSpec",
+    "Checkpoint",
+    "CollectionSpec",
+    "Destination",
+    "Mapping",
+    "MappingDestination",
+    "OutboxEntry",
+    "Run",
+    "RunEvent",
+    "ServiceSettings",
+    "Source",
+    "SpecRow",
+    "Stream",
+    "TableSpec",
+    "TopicSpec",
+]

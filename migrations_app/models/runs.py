@@ -1,0 +1,98 @@
+"""Runs: one execution of one stream, and its log. Only migrations_app/runs.py changes a run."""
+
+from __future__ import annotations
+
+import uuid
+
+from django.db import models
+from django.db.models import Q
+from django.utils import timezone
+
+from migrations_app import enums
+from migrations_app.models.streams import Stream
+
+
+class Run(models.Model):
+    """One execution of one stream. Triggering a mapping makes one run a stream, under one trigger id."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    stream = models.ForeignKey(Stream, on_delete=models.CASCADE, related_name="runs")
+    resumes = models.ForeignKey(
+        "self", on_delete=models.SET_NULL, null=True, blank=True, related_name="resumed_by"
+    )
+
+    trigger_id = models.UUIDField(default=uuid.uuid4, db_index=True)
+    trigger = models.CharField(max_length=20, choices=enums.trigger_kinds)
+    requested_by = models.CharField(max_length=150, blank=True)
+    request = models.JSONField(default=dict, blank=True, help_text="What was asked for: a backfill's range.")
+    plan = models.JSONField(default=dict, blank=True, help_text="The plan it ran by, without secrets.")
+    allow_deletes = models.BigIntegerField(null=True, blank=True)
+
+    state = models.CharField(max_length=20, choices=enums.run_states, default=enums.RunState.QUEUED)
+    phase = models.CharField(max_length=40, blank=True)
+    created_at = models.DateTimeField(default=timezone.now)
+    started_at = models.DateTimeField(null=True, blank=True)
+    heartbeat_at = models.DateTimeField(null=True, blank=True)
+    finished_at = models.DateTimeField(null=True, blank=True)
+
+    lease_epoch = models.BigIntegerField(default=0)
+    lease_until = models.DateTimeField(null=True, blank=True)
+    owner_host = models.CharField(max_length=255, blank=True)
+    owner_boot_id = models.CharField(max_length=64, blank=True)
+    owner_pid = models.IntegerField(null=True, blank=True)
+    owner_started = models.CharField(
+        max_length=64, blank=True, help_text="When the owner's process started; tells a reused pid apart."
+    )
+
+    stop_requested = models.BooleanField(default=False)
+    stop_reason = models.CharField(max_length=20, choices=enums.stop_reasons, blank=True)
+
+    reason = models.TextField(blank=True, help_text="Why it is in its state, for people.")
+    error_class = models.CharField(max_length=100, blank=True)
+    error_message = models.TextField(blank=True)
+    remedy = models.TextField(blank=True)
+
+    read = models.BigIntegerField(default=0)
+    inserted = models.BigIntegerField(default=0)
+    updated = models.BigIntegerField(default=0)
+    deleted = models.BigIntegerField(default=0)
+    byte_count = models.BigIntegerField(default=0)
+    rows_expected = models.BigIntegerField(null=True, blank=True)
+    warnings = models.JSONField(default=list, blank=True)
+    counters = models.JSONField(default=dict, blank=True)
+
+    class Meta:
+        ordering = ("-created_at",)
+        indexes = (models.Index(fields=("state", "lease_until"), name="run_state_lease"),)
+        constraints = (
+            models.UniqueConstraint(
+                fields=("stream",),
+                condition=Q(state__in=[state.value for state in enums.ACTIVE_STATES]),
+                name="one_active_run_per_stream",
+            ),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.stream_id} {self.state} {self.id}"
+
+    @property
+    def seconds(self) -> float | None:
+        """How long it has run, or ran."""
+        if self.started_at is None:
+            return None
+        return ((self.finished_at or timezone.now()) - self.started_at).total_seconds()
+
+
+class RunEvent(models.Model):
+    """A line of a run's log: a commit, a warning, an outcome."""
+
+    run = models.ForeignKey(Run, on_delete=models.CASCADE, related_name="events")
+    at = models.DateTimeField(default=timezone.now)
+    level = models.CharField(max_length=10, choices=enums.event_levels, default=enums.EventLevel.INFO)
+    message = models.TextField()
+
+    class Meta:
+        ordering = ("id",)
+
+    def __str__(self) -> str:
+        return f"{self.level}: {self.message}"

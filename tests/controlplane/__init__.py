@@ -1,0 +1,1 @@
+"""Tests of the control plane: models, secrets, import and export, admin, mirror."""
