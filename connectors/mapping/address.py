@@ -1,0 +1,62 @@
+"""Host and port of a server as people write them: `host`, `host:port`, `[::1]:5432`, `postgresql://host:port/`."""
+
+import re
+from typing import NamedTuple
+from urllib.parse import SplitResult, urlsplit
+
+_HOST = re.compile(
+    r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9_])?\.?|[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*(?:%[A-Za-z0-9]+)?"
+)
+_SCHEMES = ("postgresql", "postgres", "redshift")
+
+
+class Address(NamedTuple):
+    """A server's place; `port` is None when the text names none, `database` likewise."""
+
+    host: str
+    port: int | None
+    database: str | None
+
+
+def parse_address(text: str) -> Address:
+    """Read a host, with or without a port.
+
+    Raises:
+        ValueError: a sentence that says what to write instead; it holds no part of the text.
+    """
+    scheme, separator, _ = text.partition("://")
+    if separator and scheme.lower() not in _SCHEMES:
+        message = "expected a host, host:port or postgresql://host:port/, and no other kind of address"
+        raise ValueError(message)
+    try:
+        parts = urlsplit(text if separator else f"//{text}")
+        port = parts.port
+    except ValueError:
+        message = "the port must be a number from 1 to 65535, as in db.example.com:5432"
+        raise ValueError(message) from None
+    _refuse_extras(parts)
+    host = parts.hostname or ""
+    if not _HOST.fullmatch(host) or port == 0:
+        message = (
+            "expected one host name or IP address, as in db.example.com or db.example.com:5432"
+            " (no socket path, no list of hosts; an IPv6 address goes in brackets)"
+        )
+        raise ValueError(message)
+    database = parts.path.strip("/") or None
+    if database is not None and not separator:
+        message = "expected a host without a path; the database goes in db_name"
+        raise ValueError(message)
+    return Address(host, port, database)
+
+
+def _refuse_extras(parts: SplitResult) -> None:
+    if parts.username is not None or parts.password is not None:
+        message = (
+            "the address must not hold a username or password; put them in the keys username and password"
+        )
+        raise ValueError(message)
+    if parts.query or parts.fragment:
+        message = (
+            "the address must not hold connection options; use the keys sslmode, certificate_file and port"
+        )
+        raise ValueError(message)
