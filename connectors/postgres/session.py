@@ -40,7 +40,7 @@ class Address(Protocol):
     @property
     def host(self) -> str: ...
     @property
-    def port_number(self) -> int: ...
+    def tcp_port(self) -> int: ...
     @property
     def db_name(self) -> str: ...
     @property
@@ -190,7 +190,7 @@ def _connect(
     name = f"{READER_NAME if read_only else WRITER_NAME}:{side.stream}"
     parameters: dict[str, Any] = {
         "host": address.host,
-        "port": address.port_number,
+        "port": address.tcp_port,
         "dbname": address.db_name,
         "user": address.username or None,
         "password": address.password.get_secret_value() if address.password else None,
