@@ -14,8 +14,6 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, BinaryIO, ClassVar
 
-import pyarrow as pa
-
 from connectors.mapping import ApiSpec, CollectionSpec, Mode, TableSpec, TopicSpec
 from connectors.types import Column, StreamSchema
 
@@ -145,10 +143,6 @@ class RowStream(ABC):
     @abstractmethod
     def copy_to(self, sink: BinaryIO, copy_format: CopyFormat) -> int:
         """Write the rows as PostgreSQL COPY data and return their number. Closes nothing."""
-
-    @abstractmethod
-    def batches(self) -> Iterator[pa.RecordBatch]:
-        """The rows as Arrow record batches whose schema follows `columns`."""
 
 
 @dataclass(frozen=True, slots=True)

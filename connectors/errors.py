@@ -71,7 +71,7 @@ class DestinationAuthFailed(DestinationError):
 
 
 class SchemaMismatch(DestinationError):
-    """The destination's table and the source's columns do not fit each other. The message has the statement that helps."""
+    """The destination's table and the source's columns do not fit each other. The message has what helps."""
 
 
 class Fenced(DestinationError):
@@ -92,7 +92,7 @@ class ValueNotRepresentable(ConnectorError):
     def __init__(self, column: str, key: str | None, expected: str, *, connector: str, stream: str) -> None:
         at = f" (row with key {key})" if key is not None else ""
         super().__init__(
-            f"a value of column {column}{at} does not fit {expected}; change the value, or mask or leave out the column",
+            f"a value of column {column}{at} does not fit {expected}; change it, or leave the column out",
             connector=connector,
             stream=stream,
         )

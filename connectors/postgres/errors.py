@@ -139,9 +139,7 @@ def _translate_text(text: str, side: Side) -> ConnectorError:
     for pattern, kind, sentence in _CONNECT_CAUSES:
         if re.search(pattern, text, re.IGNORECASE):
             return side.error(getattr(side, kind), sentence)
-    return side.error(
-        side.unavailable, "the connection was lost or could not be made; it can succeed when tried again"
-    )
+    return side.error(side.unavailable, "the connection was lost or could not be made; it can succeed when tried again")
 
 
 def _describe(error: psycopg2.Error, code: str) -> str:

@@ -9,19 +9,15 @@ import threading
 from dataclasses import dataclass
 from typing import BinaryIO
 
-import psycopg2
 from psycopg2 import sql
 
 from connectors.base import CopyFormat, RowStream, RunReport
-from connectors.errors import ConnectorError, Stopped
-from connectors.postgres.errors import mapped
+from connectors.errors import ConnectorError
 from connectors.postgres.session import Session
 
 _PIPE_BYTES = 1024 * 1024
 _READ_BYTES = 256 * 1024
-_F_SETPIPE_SZ = getattr(
-    fcntl, "F_SETPIPE_SZ", None
-)  # Linux only; elsewhere the default size works, more slowly
+_F_SETPIPE_SZ = getattr(fcntl, "F_SETPIPE_SZ", None)  # Linux only; elsewhere the default size works, more slowly
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +57,7 @@ class _Producer(threading.Thread):
 
     def run(self) -> None:
         try:
-            with self._pipe, io.BufferedWriter(self._pipe, _PIPE_BYTES) as sink:
+            with self._pipe, io.BufferedWriter(self._pipe, _PIPE_BYTES) as sink:  # type: ignore[type-var]  # see write()
                 self.read = self._rows.copy_to(sink, self._format)
         except BaseException as error:  # noqa: BLE001 - raised again by copy_rows in the consuming thread
             self.error = error
@@ -107,17 +103,8 @@ def copy_rows(
 
 
 def _copy_in(session: Session, statement: sql.Composable, source: BinaryIO) -> int:
-    if session.is_cancelled:
-        raise Stopped("stopped on request", connector=session.side.connector, stream=session.side.stream)
-    with mapped(session.side), session.connection.cursor() as cursor:
-        try:
-            cursor.copy_expert(statement, source, _READ_BYTES)
-        except psycopg2.errors.QueryCanceled as error:
-            if not session.is_cancelled:
-                raise
-            raise Stopped(
-                "stopped on request", connector=session.side.connector, stream=session.side.stream
-            ) from error
+    with session.cursor() as cursor:
+        cursor.copy_expert(statement, source, _READ_BYTES)
         return int(cursor.rowcount)
 
 

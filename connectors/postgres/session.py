@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, Protocol
 
 import psycopg2
@@ -38,19 +40,39 @@ class Address(Protocol):
     """The keys of the contract that say where a server is and how to sign in."""
 
     @property
-    def host(self) -> str: ...
+    def host(self) -> str:
+        """Host name or IP address."""
+        ...
+
     @property
-    def tcp_port(self) -> int: ...
+    def tcp_port(self) -> int:
+        """Port."""
+        ...
+
     @property
-    def db_name(self) -> str: ...
+    def db_name(self) -> str:
+        """Database."""
+        ...
+
     @property
-    def username(self) -> str | None: ...
+    def username(self) -> str | None:
+        """User, empty for libpq's default."""
+        ...
+
     @property
-    def password(self) -> SecretStr | None: ...
+    def password(self) -> SecretStr | None:
+        """Password, None or empty for none."""
+        ...
+
     @property
-    def sslmode(self) -> str | None: ...
+    def sslmode(self) -> str | None:
+        """Libpq's TLS mode, None for its default."""
+        ...
+
     @property
-    def certificate_file(self) -> str | None: ...
+    def certificate_file(self) -> str | None:
+        """Root certificate, empty for none."""
+        ...
 
 
 class Session:
@@ -96,16 +118,32 @@ class Session:
         """Such as 18."""
         return int(self.connection.server_version) // 10000
 
+    @contextmanager
+    def cursor(self) -> Iterator[psycopg2.extensions.cursor]:
+        """A cursor whose errors are this side's; Stopped when the session was cancelled, before or meanwhile."""
+        self._refuse_after_cancel(None)
+        with mapped(self.side), self.connection.cursor() as cursor:
+            try:
+                yield cursor
+            except psycopg2.errors.QueryCanceled as error:
+                self._refuse_after_cancel(error)
+                raise
+
+    def _refuse_after_cancel(self, cause: BaseException | None) -> None:
+        if self._cancelled:
+            message = "stopped on request"
+            raise Stopped(message, connector=self.side.connector, stream=self.side.stream) from cause
+
     def execute(self, statement: str | sql.Composable, parameters: Any = None) -> int:
         """Run one statement and return its row count."""
-        with mapped(self.side), self.connection.cursor() as cursor:
-            self._run(cursor, statement, parameters)
+        with self.cursor() as cursor:
+            cursor.execute(statement, parameters)
             return int(cursor.rowcount)
 
     def rows(self, statement: str | sql.Composable, parameters: Any = None) -> list[tuple[Any, ...]]:
         """Run one query and return all its rows."""
-        with mapped(self.side), self.connection.cursor() as cursor:
-            self._run(cursor, statement, parameters)
+        with self.cursor() as cursor:
+            cursor.execute(statement, parameters)
             return list(cursor.fetchall())
 
     def row(self, statement: str | sql.Composable, parameters: Any = None) -> tuple[Any, ...] | None:
@@ -117,6 +155,13 @@ class Session:
         """The first column of the first row, or None."""
         found = self.row(statement, parameters)
         return found[0] if found else None
+
+    @contextmanager
+    def described(self, query: str | sql.Composable) -> Iterator[Sequence[psycopg2.extensions.Column]]:
+        """The columns of a query's result, as the server describes them."""
+        with self.cursor() as cursor:
+            cursor.execute(query)
+            yield cursor.description or ()
 
     def text(self, statement: str | sql.Composable) -> str:
         """A statement as the server would see it, for plans and logs."""
@@ -160,52 +205,35 @@ class Session:
             except psycopg2.Error as error:
                 raise translate(error, self.side) from error
 
-    @property
-    def is_cancelled(self) -> bool:
-        """True once cancel() was called."""
-        return self._cancelled
-
     def close(self) -> None:
         """Close; an open transaction is rolled back by the server. Never raises."""
         self.connection.close()
 
-    def _run(
-        self, cursor: psycopg2.extensions.cursor, statement: str | sql.Composable, parameters: Any
-    ) -> None:
-        if self._cancelled:
-            raise Stopped("stopped on request", connector=self.side.connector, stream=self.side.stream)
-        try:
-            cursor.execute(statement, parameters)
-        except psycopg2.errors.QueryCanceled as error:
-            if not self._cancelled:
-                raise
-            raise Stopped(
-                "stopped on request", connector=self.side.connector, stream=self.side.stream
-            ) from error
 
-
-def _connect(
-    address: Address, side: Side, options: Options, *, read_only: bool
-) -> psycopg2.extensions.connection:
+def _connect(address: Address, side: Side, options: Options, *, read_only: bool) -> psycopg2.extensions.connection:
     name = f"{READER_NAME if read_only else WRITER_NAME}:{side.stream}"
     parameters: dict[str, Any] = {
         "host": address.host,
         "port": address.tcp_port,
         "dbname": address.db_name,
         "user": address.username or None,
-        "password": address.password.get_secret_value() if address.password else None,
-        "sslmode": address.sslmode,
-        "sslrootcert": address.certificate_file,
+        "password": (address.password.get_secret_value() if address.password else "") or None,
+        "sslmode": address.sslmode or None,
+        "sslrootcert": address.certificate_file or None,
         "connect_timeout": options.connect_timeout_s,
         "application_name": name.encode()[:63].decode(errors="ignore"),
         "client_encoding": "UTF8",
         **_KEEPALIVES,
     }
-    return psycopg2.connect(**{key: value for key, value in parameters.items() if value is not None})
+    connection: psycopg2.extensions.connection = psycopg2.connect(
+        **{key: value for key, value in parameters.items() if value is not None}
+    )
+    return connection
 
 
 def _one(cursor: psycopg2.extensions.cursor) -> tuple[Any, ...]:
     row = cursor.fetchone()
     if row is None:
-        raise LookupError("the statement returned no row")
+        msg = "the statement returned no row"
+        raise LookupError(msg)
     return tuple(row)

@@ -176,9 +176,12 @@ def load_table(session: Session, table_name: str) -> Table:
     """
     row = session.row(_RELATION, {"name": table_name})
     if row is None:
-        raise StreamNotFound(
+        msg = (
             f"`table_name` {table_name} does not exist, or the user has no right on its schema; "
-            "write it as schema.table, in the exact case",
+            "write it as schema.table, in the exact case"
+        )
+        raise StreamNotFound(
+            msg,
             connector=session.side.connector,
             stream=session.side.stream,
         )

@@ -100,10 +100,9 @@ class TypeCatalog:
     def _load(self, oid: int, typmod: int) -> SourceType:
         row = self._session.row(_TYPE_QUERY, {"oid": oid, "typmod": typmod})
         if row is None:
-            raise LookupError(f"type {oid} is not in pg_type")
-        name, typtype, element, base, base_typmod, relation, category, has_io, text, extension, subtype = row[
-            1:
-        ]
+            msg = f"type {oid} is not in pg_type"
+            raise LookupError(msg)
+        name, typtype, element, base, base_typmod, relation, category, has_io, text, extension, subtype = row[1:]
         if category == "A" and element:
             inner = self.type_of(element, typmod)
             return SourceType(
@@ -185,9 +184,7 @@ def arriving(source_type: SourceType, *, strict: bool) -> PgType:
     return source_type.pg
 
 
-def arriving_expression(
-    expression: sql.Composable, source_type: SourceType, *, strict: bool
-) -> sql.Composable:
+def arriving_expression(expression: sql.Composable, source_type: SourceType, *, strict: bool) -> sql.Composable:
     """The expression whose value is the column as it arrives. Sessions run in UTC, so casts of instants do too."""
     target = arriving(source_type, strict=strict)
     if target == source_type.pg:

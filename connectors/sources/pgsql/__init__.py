@@ -1,0 +1,1 @@
+"""PostgreSQL as a source: source.py has the order of the passes, the other files one noun each."""

@@ -1,0 +1,296 @@
+"""The follow pass: what was inserted or changed since the stored position, in one snapshot.
+
+The watermark is what is stored at the end, not a bound on reading: everything from the stored one on is read, and
+what is read twice changes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from psycopg2 import sql
+
+from connectors.base import Chunk, MissingKeys, Write
+from connectors.errors import SourceError
+from connectors.mapping import Mode
+from connectors.sources.pgsql.bookmarks import Bookmark
+from connectors.sources.pgsql.catalog import KeyKind
+from connectors.sources.pgsql.copying import ChunkSize, keyset_ranges
+from connectors.sources.pgsql.keys import among, between, key_texts
+from connectors.sources.pgsql.position import Candidate, Key, PgPosition
+from connectors.sources.pgsql.reading import Reading
+from connectors.sources.pgsql.rows import QueryRows
+
+_FETCH_KEYS = 10_000
+_KEPT_CANDIDATES = 8
+_NO_LAG = timedelta(0)
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """What is known before the snapshot is taken, and true for everything that it shows.
+
+    Attributes:
+        t0: The source's clock.
+        watermark: To store at the end; None leaves the stored one.
+        safe_key: To store at the end.
+        candidates: To store at the end.
+        recheck: Keys up to this one are read again in this pass; None for none.
+        open_recheck: To store at the end: a recheck whose writers are still open.
+    """
+
+    t0: datetime
+    watermark: str | None
+    safe_key: str | None
+    candidates: tuple[Candidate, ...]
+    recheck: str | None
+    open_recheck: Candidate | None
+
+
+def take_bounds(reading: Reading, position: PgPosition) -> Bounds:
+    """Ask what can still appear: first the watermark, then the keys."""
+    clock = reading.watermark.read()
+    watermark = _later(reading, clock.watermark, position.watermark)
+    safe_key, candidates = _safe_key(reading, position)
+    recheck, open_recheck = None, position.recheck
+    if open_recheck is not None and reading.writers.has_ended(open_recheck):
+        recheck, open_recheck = open_recheck.key, None
+    return Bounds(clock.t0, watermark, safe_key, candidates, recheck, open_recheck)
+
+
+def follow(
+    reading: Reading, position: PgPosition, bounds: Bounds, keys: MissingKeys, *, skip_comparison: bool
+) -> Generator[Chunk, None, PgPosition]:
+    """Chunks of one pass; the last carries the new position, which is returned too.
+
+    Args:
+        reading: The table.
+        position: Where the last commit ended.
+        bounds: Taken before.
+        keys: What the destination holds.
+        skip_comparison: Without a bookmark: do not compare the whole table, which this run has just copied.
+    """
+    reading.report.phase = "follow"
+    end = position.moved(
+        watermark=bounds.watermark or position.watermark,
+        safe_key=bounds.safe_key,
+        candidates=bounds.candidates,
+        recheck=bounds.open_recheck,
+        columns=reading.column_names,
+    )
+    write = Write.INSERT if reading.spec.mode is Mode.LOGGING else Write.UPSERT
+    with reading.snapshot():
+        for rows in _parts(reading, position, bounds, keys, skip_comparison=skip_comparison):
+            yield Chunk(write, rows, position.dump())
+        # The position moves with a chunk of its own, so that it never runs ahead of any part before it.
+        yield Chunk(write, reading.rows(_changed_last(reading, position)), end.dump())
+    return end
+
+
+def buffer_pass(reading: Reading, position: PgPosition, t0: datetime) -> Iterator[Chunk]:
+    """Once more, in a new snapshot, what changed in buffer_updation_lag before the run began."""
+    lag = reading.spec.buffer_updation_lag
+    if reading.bookmark is None or lag is None or reading.bookmark.is_parsed_here:
+        return
+    reading.report.phase = "buffer"
+    write = Write.INSERT if reading.spec.mode is Mode.LOGGING else Write.UPSERT
+    with reading.snapshot():
+        yield Chunk(write, reading.rows(reading.bookmark.since(t0.isoformat(), lag.timedelta)), position.dump())
+
+
+def source_keys(reading: Reading, position: PgPosition) -> Chunk:
+    """All keys of the source, in a snapshot after every other read, so that fresh inserts are not deleted."""
+    reading.report.phase = "delete"
+    return Chunk(Write.DELETE_ABSENT, reading.keys(sql.SQL("true")), position.dump())
+
+
+def _parts(
+    reading: Reading, position: PgPosition, bounds: Bounds, keys: MissingKeys, *, skip_comparison: bool
+) -> Iterator[QueryRows]:
+    """Everything but the last part: the bulk, in pieces, and the rows that the bookmark does not show."""
+    if bounds.recheck is not None:
+        yield reading.rows(between(reading.key, None, (bounds.recheck,)))
+    bookmark = reading.bookmark
+    if bookmark is None:
+        if reading.spec.mode is not Mode.LOGGING and not skip_comparison:
+            yield from _whole_table(reading)
+        return
+    if bookmark.is_parsed_here:
+        yield from _parsed_here(reading, bookmark, position)
+    else:
+        yield from _windows(reading, bookmark, position)
+    if reading.key_kind is KeyKind.ANYWHERE and not bookmark.column.not_null:
+        yield from _without_bookmark(reading, bookmark, keys)
+
+
+def _changed_last(reading: Reading, position: PgPosition) -> sql.Composable:
+    """The rows that only their key shows to be new."""
+    new_keys = _new_keys(reading, position)
+    bookmark = reading.bookmark
+    if bookmark is None or bookmark.is_parsed_here:
+        return new_keys
+    return sql.SQL("{} AND {}").format(new_keys, bookmark.before_or_null(position.watermark, _grace(reading)))
+
+
+def _new_keys(reading: Reading, position: PgPosition) -> sql.Composable:
+    match reading.key_kind:
+        case KeyKind.SEQUENCE | KeyKind.NUMBER:
+            low = _overlapped(reading, position.safe_key)
+            return between(reading.key, (low,) if low is not None else None, None)
+        case KeyKind.TIME:
+            key = Bookmark(reading.key[0], reading.bookmark_timezone, reading.aside, is_improper=False)
+            return key.since(position.watermark, _grace(reading))
+        case KeyKind.ANYWHERE:
+            return sql.SQL("false")
+
+
+def _overlapped(reading: Reading, safe_key: str | None) -> str | None:
+    """From where keys are read: the stored one, less the overlap where keys appear out of order."""
+    if safe_key is None:
+        return None
+    out_of_order = reading.key_kind is KeyKind.NUMBER or reading.is_blind_standby
+    return str(int(safe_key) - reading.key_overlap) if out_of_order else safe_key
+
+
+def _windows(reading: Reading, bookmark: Bookmark, position: PgPosition) -> Iterator[QueryRows]:
+    """The changed rows, in windows of the bookmark when there are many."""
+    changed = bookmark.since(position.watermark, _grace(reading))
+    size = ChunkSize(reading).rows()
+    plan = reading.session.value(
+        sql.SQL("EXPLAIN (FORMAT JSON) SELECT 1 FROM {} WHERE {}").format(reading.table.qualified, changed)
+    )
+    expected = int(plan[0]["Plan"]["Plan Rows"])
+    reading.report.rows_expected = expected
+    cuts: list[str] = []
+    if expected > 2 * size:
+        cuts = [
+            str(cut)
+            for (cut,) in reading.session.rows(
+                sql.SQL(
+                    "SELECT b::text FROM (SELECT {0} AS b, row_number() OVER (ORDER BY {0}) AS n FROM {1} WHERE {2})"
+                    " numbered WHERE n % {3} = 0 GROUP BY b ORDER BY b"
+                ).format(bookmark.identifier, reading.table.qualified, changed, sql.Literal(size))
+            )
+        ]
+    typed = [sql.SQL("{}::{}").format(sql.Literal(cut), sql.SQL(bookmark.column.type.pg.text)) for cut in cuts]
+    for low, high in zip([None, *typed], [*typed, None], strict=True):
+        condition = changed
+        if low is not None:
+            condition = sql.SQL("{} AND {} >= {}").format(condition, bookmark.identifier, low)
+        if high is not None:
+            condition = sql.SQL("{} AND {} < {}").format(condition, bookmark.identifier, high)
+        yield reading.rows(condition)
+
+
+def _whole_table(reading: Reading) -> Iterator[QueryRows]:
+    """Without a bookmark every row is compared; by key, so that no chunk is the whole table."""
+    size = ChunkSize(reading)
+    reading.report.rows_expected = reading.table.estimated_rows
+    for after, upto in keyset_ranges(reading, reading.aside, None, None, size):
+        rows = reading.rows(between(reading.key, after, upto))
+        yield rows
+        size.learn(rows.row_count)
+
+
+def _parsed_here(reading: Reading, bookmark: Bookmark, position: PgPosition) -> Iterator[QueryRows]:
+    """Bookmarks in other forms: read (key, text), parse, fetch by key what is due."""
+    query = sql.SQL("SELECT {}, {}::text FROM {}").format(
+        key_texts(reading.key), bookmark.identifier, reading.table.qualified
+    )
+    due: list[Key] = []
+    for batch in reading.stream_rows(query):
+        is_due, unparsed = bookmark.is_due([row[-1] for row in batch], position.watermark, _grace(reading))
+        reading.report.counts["unparsed_bookmarks"] += unparsed
+        reading.report.counts["null_bookmarks"] += sum(row[-1] is None for row in batch)
+        due.extend(tuple(map(str, row[:-1])) for row, wanted in zip(batch, is_due, strict=True) if wanted)
+    if reading.report.counts["unparsed_bookmarks"]:
+        reading.report.warn(
+            f"{reading.report.counts['unparsed_bookmarks']} values of bookmark {bookmark.column.name} tell no time;"
+            " their rows are compared in every run"
+        )
+    yield from _fetch(reading, due)
+
+
+def _without_bookmark(reading: Reading, bookmark: Bookmark, keys: MissingKeys) -> Iterator[QueryRows]:
+    """Rows whose bookmark is NULL: those whose key the destination does not hold."""
+    null_rows = reading.keys(sql.SQL("{} IS NULL").format(bookmark.identifier))
+    missing = keys.missing_keys(null_rows)
+    reading.report.counts["null_bookmarks"] += null_rows.row_count
+    yield from _fetch(reading, missing)
+
+
+def _fetch(reading: Reading, keys: list[Key]) -> Iterator[QueryRows]:
+    for start in range(0, len(keys), _FETCH_KEYS):
+        yield reading.rows(among(reading.key, keys[start : start + _FETCH_KEYS]))
+
+
+def _grace(reading: Reading) -> timedelta:
+    lag = reading.spec.grace_updation_lag
+    return lag.timedelta if lag is not None else _NO_LAG
+
+
+def _later(reading: Reading, taken: str | None, stored: str | None) -> str | None:
+    """The watermark to store: it never goes back."""
+    if taken is None or stored is None:
+        return taken or stored
+    if reading.aside.value("SELECT %s::timestamptz < %s::timestamptz", [taken, stored]):
+        reading.report.warn(
+            "the watermark taken now lies before the stored one, which is kept: a transaction is open since before"
+            " the last run, or the source's clock was set back"
+        )
+        return stored
+    return taken
+
+
+def _safe_key(reading: Reading, position: PgPosition) -> tuple[str | None, tuple[Candidate, ...]]:
+    """The highest key below which nothing can appear, and the candidates that still wait."""
+    if reading.key_kind not in {KeyKind.SEQUENCE, KeyKind.NUMBER}:
+        return position.safe_key, ()
+    column = reading.key[0].name
+    _refuse_backwards(reading, position)
+    if reading.key_kind is KeyKind.NUMBER or reading.is_blind_standby:
+        highest = reading.writers.highest_key(column)
+        known = [int(key) for key in (highest, position.safe_key) if key is not None]
+        return (str(max(known)) if known else None), ()
+    newest = reading.writers.candidate(column)
+    waiting = list(position.candidates)
+    if newest is not None and (position.safe_key is None or int(newest.key) > int(position.safe_key)):
+        reading.writers.wait(newest, reading.stream.options.writers_wait_s)
+        waiting.append(newest)
+    safe, open_candidates = position.safe_key, []
+    for candidate in waiting:
+        if reading.writers.has_ended(candidate):
+            safe = candidate.key if safe is None else str(max(int(safe), int(candidate.key)))
+        else:
+            open_candidates.append(candidate)
+    kept = [each for each in open_candidates if safe is None or int(each.key) > int(safe)]
+    return safe, tuple(kept[:1] + kept[1:][-_KEPT_CANDIDATES:])
+
+
+def _refuse_backwards(reading: Reading, position: PgPosition) -> None:
+    """A sequence, or for logging the highest key, below the stored position: the source was restored or truncated."""
+    if position.safe_key is None:
+        return
+    highest: int | None
+    if reading.key_kind is KeyKind.SEQUENCE and reading.writers.may_read_sequence():
+        highest = reading.writers.last_drawn()
+    elif reading.spec.mode is Mode.LOGGING:
+        found = reading.writers.highest_key(reading.key[0].name)
+        highest = None if found is None else int(found)
+    else:
+        return
+    if highest is None or highest < int(position.safe_key):
+        side = reading.session.side
+        msg = (
+            f"the source went backwards: its highest key is {highest if highest is not None else 'none'}, while keys up"
+            f" to {position.safe_key} were copied, so it was truncated or restored. To copy it anew run"
+            " reset_checkpoint (rows at the destination stay, and are updated); to go on from where it is now run"
+            " reset_checkpoint with --to-key"
+        )
+        raise SourceError(
+            msg,
+            connector=side.connector,
+            stream=side.stream,
+        )

@@ -1,0 +1,63 @@
+"""Conditions on the primary key, for one column or several."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from psycopg2 import sql
+
+from connectors.sources.pgsql.catalog import SourceColumn
+from connectors.sources.pgsql.position import Key
+
+
+def key_tuple(columns: Sequence[SourceColumn]) -> sql.Composable:
+    """``"a"`` or ``("a", "b")``: what rows are compared and ordered by."""
+    names = sql.SQL(", ").join(sql.Identifier(column.name) for column in columns)
+    return names if len(columns) == 1 else sql.SQL("({})").format(names)
+
+
+def key_order(columns: Sequence[SourceColumn], direction: str = "ASC") -> sql.Composable:
+    """``"a" ASC, "b" ASC``: the form of ORDER BY that an index serves."""
+    return sql.SQL(", ").join(
+        sql.SQL("{} {}").format(sql.Identifier(column.name), sql.SQL(direction)) for column in columns
+    )
+
+
+def key_texts(columns: Sequence[SourceColumn]) -> sql.Composable:
+    """``"a"::text, "b"::text``."""
+    return sql.SQL(", ").join(sql.SQL("{}::text").format(sql.Identifier(column.name)) for column in columns)
+
+
+def key_literal(columns: Sequence[SourceColumn], key: Key) -> sql.Composable:
+    """A key's texts as typed constants."""
+    parts = sql.SQL(", ").join(
+        sql.SQL("{}::{}").format(sql.Literal(text), type_name(column))
+        for column, text in zip(columns, key, strict=True)
+    )
+    return parts if len(columns) == 1 else sql.SQL("({})").format(parts)
+
+
+def between(columns: Sequence[SourceColumn], after: Key | None, upto: Key | None) -> sql.Composable:
+    """``key > after AND key <= upto``, either side open when None."""
+    conditions = []
+    if after is not None:
+        conditions.append(sql.SQL("{} > {}").format(key_tuple(columns), key_literal(columns, after)))
+    if upto is not None:
+        conditions.append(sql.SQL("{} <= {}").format(key_tuple(columns), key_literal(columns, upto)))
+    return sql.SQL(" AND ").join(conditions) if conditions else sql.SQL("true")
+
+
+def among(columns: Sequence[SourceColumn], keys: Sequence[Key]) -> sql.Composable:
+    """The rows with these keys, by array, without a table at the source."""
+    arrays = [
+        sql.SQL("{}::{}[]").format(sql.Literal([key[place] for key in keys]), type_name(column))
+        for place, column in enumerate(columns)
+    ]
+    if len(columns) == 1:
+        return sql.SQL("{} = ANY({})").format(key_tuple(columns), arrays[0])
+    return sql.SQL("{} IN (SELECT * FROM unnest({}))").format(key_tuple(columns), sql.SQL(", ").join(arrays))
+
+
+def type_name(column: SourceColumn) -> sql.Composable:
+    """The column's type for a cast; user types are compared as they are found on the search path of the source."""
+    return sql.SQL(column.type.pg.text) if column.type.pg.user is None else sql.Identifier(column.type.pg.text)

@@ -1,0 +1,90 @@
+"""The position of a PostgreSQL stream: what is stored with the rows, and read when the next run begins."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+
+from connectors.base import Position
+from connectors.mapping import Mode
+
+Key = tuple[str, ...]
+
+
+class Phase(StrEnum):
+    """Whether the stream is still making its first copy, or follows the changes."""
+
+    COPY = "copy"
+    FOLLOW = "follow"
+
+
+class Candidate(BaseModel):
+    """A key below which nothing can appear once these transactions have ended.
+
+    Attributes:
+        key: Highest key when the candidate was taken.
+        boot: Start time of the server; a restart ends every transaction but the prepared ones.
+        holders: Virtual transaction ids that held a write lock on the table or its sequence then.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    key: str
+    boot: str
+    holders: tuple[str, ...]
+
+
+class PgPosition(BaseModel):
+    """Everything of a stream that the next run needs.
+
+    Attributes:
+        mode, key, bookmark: Of the spec that made it; a spec that differs needs a reset.
+        phase: Copy or follow.
+        cursor: Copy by key: the last key copied.
+        next_block: Copy by page range: the first heap page not yet copied.
+        heap: Copy by page range: relfilenode of the heap whose pages are counted.
+        upto: Copy: the highest key when the copy began; later ones are the follow pass's.
+        watermark: No row with a bookmark (or time key) below it can still appear or change; ISO text with zone. While
+            copying it is the one taken before the first chunk, so that the follow pass sees every later change.
+        safe_key: Every row with a key up to it is copied; None when nothing is known.
+        recheck: Chunks of the copy up to this key were read while these writers could still add keys among them; they
+            are read again once when the writers have ended.
+        candidates: Keys that become safe when their writers have ended, oldest first.
+        columns: Source columns of which every copied row has the values; a column that is not among them was added
+            since, and syncing and mirroring then copy once more by upsert.
+        is_refill: True while such a second copy is under way.
+        batch: Number of chunks committed.
+        snapshot: Dumping: the migration_snapshot_date of the last whole dump.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    mode: Mode
+    key: tuple[str, ...] = ()
+    bookmark: str | None = None
+    phase: Phase = Phase.COPY
+    cursor: Key | None = None
+    next_block: int | None = None
+    heap: int | None = None
+    upto: Key | None = None
+    watermark: str | None = None
+    safe_key: str | None = None
+    recheck: Candidate | None = None
+    candidates: tuple[Candidate, ...] = ()
+    columns: tuple[str, ...] = ()
+    is_refill: bool = False
+    batch: int = 0
+    snapshot: str | None = None
+
+    def dump(self) -> Position:
+        """As JSON, without what is not set."""
+        return self.model_dump(mode="json", exclude_defaults=True) | {
+            "mode": self.mode.value,
+            "phase": self.phase.value,
+        }
+
+    def moved(self, **changes: Any) -> PgPosition:
+        """A copy with changes, one chunk further."""
+        return self.model_copy(update={"batch": self.batch + 1, **changes})

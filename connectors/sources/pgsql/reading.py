@@ -1,0 +1,95 @@
+"""What one run knows of its table and its sessions while it reads."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from psycopg2 import sql
+
+from connectors.base import RunReport, Stream
+from connectors.mapping import TableSpec
+from connectors.postgres.session import Session
+from connectors.sources.pgsql.bookmarks import Bookmark
+from connectors.sources.pgsql.catalog import KeyKind, Sequence, SourceColumn, Table
+from connectors.sources.pgsql.rows import QueryRows
+from connectors.sources.pgsql.select import Selected
+from connectors.sources.pgsql.watermark import WatermarkReader
+from connectors.sources.pgsql.writers import Writers
+
+_FETCH_ROWS = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """Everything that the passes over one table share.
+
+    Attributes:
+        session: Reads the rows; inside a snapshot where a pass needs one.
+        aside: Looks things up in autocommit while `session` is busy.
+        table, stream, spec, selected: What is read and how it arrives.
+        key: Key columns at the source, in key order; empty for dumping.
+        key_kind: How new keys appear.
+        sequence: Behind the key, None without one.
+        bookmark: None where the spec has none.
+        watermark, writers: What can still appear.
+        is_blind_standby: True when neither can be seen.
+        report: For the operator.
+    """
+
+    session: Session
+    aside: Session
+    table: Table
+    stream: Stream
+    spec: TableSpec
+    selected: tuple[Selected, ...]
+    key: tuple[SourceColumn, ...]
+    key_kind: KeyKind
+    sequence: Sequence | None
+    bookmark: Bookmark | None
+    watermark: WatermarkReader
+    writers: Writers
+    is_blind_standby: bool
+    report: RunReport
+
+    @property
+    def column_names(self) -> tuple[str, ...]:
+        """Source columns that are read."""
+        return tuple(column.name for column in self.table.columns)
+
+    @property
+    def key_overlap(self) -> int:
+        """How many key values are read again where keys appear out of order."""
+        return self.spec.key_overlap or self.stream.options.key_overlap
+
+    def rows(self, condition: sql.Composable) -> QueryRows:
+        """The rows of the table that meet the condition, all columns, on the reading session."""
+        return QueryRows(self.session, self.selected, sql.SQL("{} WHERE {}").format(self.table.qualified, condition))
+
+    def keys(self, condition: sql.Composable) -> QueryRows:
+        """The keys of the rows that meet the condition, as they arrive."""
+        by_source = {each.column.source_name: each for each in self.selected}
+        selected = tuple(by_source[column.name] for column in self.key)
+        return QueryRows(self.session, selected, sql.SQL("{} WHERE {}").format(self.table.qualified, condition))
+
+    @property
+    def bookmark_timezone(self) -> str:
+        """Time zone of times without one."""
+        return self.spec.bookmark_timezone or self.session.default_timezone
+
+    def stream_rows(self, query: sql.Composable) -> Iterator[list[tuple[str | None, ...]]]:
+        """The query's rows in lists of some thousands; inside a snapshot only."""
+        self.session.execute(sql.SQL("DECLARE dms_rows NO SCROLL CURSOR FOR {}").format(query))
+        while batch := self.session.rows(sql.SQL("FETCH FORWARD {} FROM dms_rows").format(sql.Literal(_FETCH_ROWS))):
+            yield batch
+        self.session.execute("CLOSE dms_rows")
+
+    @contextmanager
+    def snapshot(self) -> Iterator[None]:
+        """One consistent view for everything that is read inside."""
+        self.session.begin(snapshot=True)
+        try:
+            yield
+        finally:
+            self.session.rollback()

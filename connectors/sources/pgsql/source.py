@@ -1,0 +1,298 @@
+"""The PostgreSQL source: which passes a run makes over a table, in which order."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+
+from psycopg2 import sql
+
+from connectors.base import Chunk, ReadRequest, RunReport, Source, Stream
+from connectors.errors import ConfigError, SourceError, SourceUnavailable
+from connectors.mapping import Mode, PgsqlSource, TableSpec
+from connectors.postgres.errors import source_side
+from connectors.postgres.session import Address, Session
+from connectors.sources.pgsql.bookmarks import Bookmark
+from connectors.sources.pgsql.catalog import (
+    KeyKind,
+    Sequence,
+    SourceColumn,
+    Table,
+    key_kind,
+    load_sequence,
+    load_table,
+    secondary_indexes,
+)
+from connectors.sources.pgsql.copying import begin_copy, copy
+from connectors.sources.pgsql.dumping import dump, query_columns, query_source
+from connectors.sources.pgsql.following import Bounds, buffer_pass, follow, source_keys, take_bounds
+from connectors.sources.pgsql.position import PgPosition, Phase
+from connectors.sources.pgsql.reading import Reading
+from connectors.sources.pgsql.select import SNAPSHOT_COLUMN, Selected, select_list, snapshot_type
+from connectors.sources.pgsql.types import arrow_type
+from connectors.sources.pgsql.watermark import WatermarkReader
+from connectors.sources.pgsql.writers import Writers
+from connectors.types import Column, StreamSchema
+
+_REPLAY_WAIT_S = 60.0
+_REPLAY_POLL_S = 0.1
+
+
+class PgsqlTableSource(Source):
+    """One table, view or query of a PostgreSQL database.
+
+    Args:
+        config: Where the database is.
+        stream: What to copy, and how.
+        report: For warnings and progress.
+    """
+
+    type_name = "pgsql"
+
+    def __init__(self, config: PgsqlSource, stream: Stream, report: RunReport) -> None:
+        if not isinstance(stream.spec, TableSpec):
+            msg = "a pgsql source takes `tables`"
+            raise ConfigError(msg, connector="pgsql source", stream=stream.unique_id)
+        self._config = config
+        self._stream = stream
+        self._spec = stream.spec
+        self._report = report
+        self._side = source_side(stream.unique_id)
+        self._sessions: list[Session] = []
+        self._primary: Session | None = None
+        self._table: Table | None = None
+        self._selected: tuple[Selected, ...] = ()
+
+    def open(self) -> None:
+        self._reader = self._connect(self._config)
+        self._aside = self._connect(self._config)
+
+    def describe(self) -> StreamSchema:
+        if self._spec.fetch_data_query:
+            return self._describe_query()
+        table = load_table(self._aside, self._spec.table_name)
+        self._table = table
+        self._selected = select_list(self._aside, table, self._stream)
+        columns = tuple(each.column for each in self._selected)
+        unchanged = frozenset(each.column.name for each in self._selected if each.is_unchanged)
+        indexes = secondary_indexes(self._aside, table, unchanged)
+        version = self._aside.major_version
+        if self._stream.mode is Mode.DUMPING:
+            return StreamSchema((*columns, self._snapshot()), indexes=indexes, server_version=version)
+        key = self._key(table)
+        self._check_key(table, key)
+        renamed = {each.column.source_name: each.column.name for each in self._selected}
+        return StreamSchema(
+            columns,
+            key=tuple(renamed[column.name] for column in key),
+            key_is_unique=table.is_unique(self._spec.keys),
+            indexes=indexes,
+            server_version=version,
+        )
+
+    def read(self, request: ReadRequest) -> Iterator[Chunk]:
+        if self._stream.mode is Mode.DUMPING:
+            source = query_source(self._aside, self._spec) if self._table is None else self._table.qualified
+            if self._table is not None:
+                self._report.rows_expected = self._table.estimated_rows
+            yield from dump(self._reader, self._stream, self._selected, source, self._report)
+            return
+        reading = self.reading()
+        position = self._position(request)
+        was_copied_now = False
+        if position is None or self._needs_refill(position, reading):
+            clock = reading.watermark.read()
+            position = begin_copy(reading, clock.watermark, position)
+        if position.phase is Phase.COPY:
+            was_copied_now = position.batch == 0
+            position = yield from copy(reading, position)
+        yield from self._follow(reading, position, request, was_copied_now=was_copied_now)
+
+    def _follow(
+        self, reading: Reading, position: PgPosition, request: ReadRequest, *, was_copied_now: bool
+    ) -> Iterator[Chunk]:
+        bounds = self._bounds(reading, position)
+        self._report.t0 = bounds.t0
+        position = yield from follow(reading, position, bounds, request.keys, skip_comparison=was_copied_now)
+        yield from buffer_pass(reading, position, bounds.t0)
+        if self._stream.mode is Mode.MIRRORING:
+            yield source_keys(reading, position)
+
+    def cancel(self) -> None:
+        for session in self._sessions:
+            session.cancel()
+
+    def close(self) -> None:
+        for session in self._sessions:
+            session.close()
+
+    def reading(self) -> Reading:
+        """Everything that the passes share; `describe` first."""
+        if self._table is None:
+            msg = "describe() comes before reading"
+            raise SourceError(msg, connector="pgsql source", stream=self._stream.unique_id)
+        table, spec = self._table, self._spec
+        key = self._key(table)
+        sequence = load_sequence(self._aside, table, key[0].name) if len(key) == 1 else None
+        authority, is_blind = self._authority()
+        return Reading(
+            session=self._reader,
+            aside=self._aside,
+            table=table,
+            stream=self._stream,
+            spec=spec,
+            selected=self._selected,
+            key=key,
+            key_kind=self._key_kind(key, sequence),
+            sequence=sequence,
+            bookmark=self._bookmark(table),
+            watermark=WatermarkReader(
+                authority,
+                table.tree,
+                self._stream.options.clock_margin_s,
+                self._report,
+                is_blind_standby=is_blind,
+            ),
+            writers=Writers(authority, table, sequence),
+            is_blind_standby=is_blind,
+            report=self._report,
+        )
+
+    def _connect(self, address: Address) -> Session:
+        session = Session(address, self._side, self._stream.options, read_only=True)
+        self._sessions.append(session)
+        return session
+
+    def _describe_query(self) -> StreamSchema:
+        columns = query_columns(self._aside, query_source(self._aside, self._spec))
+        table = Table(0, "", self._spec.table_name, "q", None, 0, columns, (), (), ())
+        self._selected = select_list(self._aside, table, self._stream)
+        arriving = tuple(each.column for each in self._selected)
+        return StreamSchema((*arriving, self._snapshot()), server_version=self._aside.major_version)
+
+    def _snapshot(self) -> Column:
+        pg_type = snapshot_type(self._stream)
+        return Column(SNAPSHOT_COLUMN, arrow_type(pg_type), pg_type, nullable=False)
+
+    def _key(self, table: Table) -> tuple[SourceColumn, ...]:
+        return tuple(table.column(name, "primary_key", self._aside) for name in self._spec.keys)
+
+    def _bookmark(self, table: Table) -> Bookmark | None:
+        if not self._spec.bookmark_column:
+            return None
+        column = table.column(self._spec.bookmark_column, "bookmark", self._aside)
+        timezone = self._spec.bookmark_timezone or self._aside.default_timezone
+        return Bookmark(column, timezone, self._aside, is_improper=self._spec.improper_bookmarks)
+
+    def _check_key(self, table: Table, key: tuple[SourceColumn, ...]) -> None:
+        """Refuse a bookmark or partition column that is not there, and a key that is NULL somewhere."""
+        self._bookmark(table)
+        for name in self._spec.partition_columns:
+            table.column(name, "partition_col", self._aside)
+        for column in key:
+            if column.not_null:
+                continue
+            found = self._aside.value(
+                sql.SQL("SELECT EXISTS (SELECT FROM {} WHERE {} IS NULL)").format(
+                    table.qualified, sql.Identifier(column.name)
+                )
+            )
+            if found:
+                msg = (
+                    f"`primary_key` column {column.name} of {table.schema}.{table.name} is NULL in some rows, so they"
+                    " cannot be told apart; name a key without NULLs, or fill them"
+                )
+                raise SourceError(
+                    msg,
+                    connector=self._side.connector,
+                    stream=self._side.stream,
+                )
+
+    def _key_kind(self, key: tuple[SourceColumn, ...], sequence: Sequence | None) -> KeyKind:
+        kind = key_kind(key, sequence)
+        if kind is KeyKind.ANYWHERE and self._stream.mode is Mode.LOGGING and not self._spec.bookmark_column:
+            msg = (
+                "logging finds new rows by a growing number or time key, or else by a `bookmark`; name a datetime"
+                " column that is set when a row is inserted"
+            )
+            raise ConfigError(
+                msg,
+                connector=self._side.connector,
+                stream=self._side.stream,
+            )
+        return kind
+
+    def _position(self, request: ReadRequest) -> PgPosition | None:
+        """The stored position, when it still applies to the spec."""
+        if request.position is None:
+            return None
+        position = PgPosition.model_validate(dict(request.position))
+        stored = (position.mode, position.key, position.bookmark)
+        wanted = (self._stream.mode, self._spec.keys, self._spec.bookmark_column)
+        if stored != wanted:
+            changed = [
+                f"{word} {was or 'none'} -> {now or 'none'}"
+                for word, was, now in zip(("mode", "primary_key", "bookmark"), stored, wanted, strict=True)
+                if was != now
+            ]
+            msg = (
+                f"the mapping changed since the last run ({'; '.join(changed)}), so the stored position no longer"
+                " applies; run reset_checkpoint to copy anew (rows at the destination stay), or change it back"
+            )
+            raise ConfigError(
+                msg,
+                connector=self._side.connector,
+                stream=self._side.stream,
+            )
+        return position
+
+    def _needs_refill(self, position: PgPosition, reading: Reading) -> bool:
+        """True when a column was added whose values older rows may lack at the destination."""
+        if self._stream.mode is Mode.LOGGING or not position.columns:
+            return False
+        added = [name for name in reading.column_names if name not in position.columns]
+        if not added:
+            return False
+        if position.phase is Phase.COPY:
+            return True
+        holds_values = self._aside.value(
+            sql.SQL("SELECT EXISTS (SELECT FROM {} WHERE {})").format(
+                reading.table.qualified,
+                sql.SQL(" OR ").join(sql.SQL("{} IS NOT NULL").format(sql.Identifier(name)) for name in added),
+            )
+        )
+        if holds_values:
+            self._report.warn(
+                f"columns {', '.join(added)} were added at the source with values: all rows are compared once"
+            )
+        return bool(holds_values)
+
+    def _authority(self) -> tuple[Session, bool]:
+        """Where transactions and locks can be seen: the source itself, or the primary of a standby."""
+        if not self._aside.value("SELECT pg_is_in_recovery()"):
+            return self._aside, False
+        if self._config.primary_url is None:
+            return self._aside, True
+        if self._primary is None:
+            self._primary = self._connect(
+                self._config.model_copy(update={"url": self._config.primary_url, "port": None})
+            )
+        return self._primary, False
+
+    def _bounds(self, reading: Reading, position: PgPosition) -> Bounds:
+        """The bounds of a pass; a standby must have replayed everything that they stand for."""
+        bounds = take_bounds(reading, position)
+        if self._primary is None:
+            return bounds
+        lsn = self._primary.value("SELECT pg_current_wal_lsn()")
+        deadline = time.monotonic() + _REPLAY_WAIT_S
+        while not self._aside.value("SELECT pg_last_wal_replay_lsn() >= %s::pg_lsn", [lsn]):
+            if time.monotonic() >= deadline:
+                msg = f"the standby did not replay its primary's changes within {_REPLAY_WAIT_S:.0f} s; check its lag"
+                raise SourceUnavailable(
+                    msg,
+                    connector=self._side.connector,
+                    stream=self._side.stream,
+                )
+            time.sleep(_REPLAY_POLL_S)
+        return bounds
