@@ -35,6 +35,9 @@ DMS_ENV_PREFIXES: tuple[str, ...] = tuple(env.list("DMS_ENV_PREFIXES", default=e
 #: The one way for the application to the environment: name in, value or None out.
 DMS_ENV_READ = environment.read
 DMS_ENV_IS_ALLOWED = environment.is_allowed
+#: Packages from which a mapping may name functions (get_table_name, process_dict). None by default: such a
+#: function runs with everything that the service can reach.
+DMS_FUNCTION_PREFIXES: tuple[str, ...] = tuple(env.list("DMS_FUNCTION_PREFIXES", default=[]))
 
 # --- Runs -----------------------------------------------------------------------------------------
 #: Fields of `connectors.base.Options`; each can be set by DMS_ and its name in capitals.

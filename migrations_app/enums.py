@@ -8,6 +8,7 @@ from __future__ import annotations
 from enum import StrEnum
 
 from connectors.mapping import DestinationType, KeyType, Mode, SourceType
+from connectors.mapping.mapping import SPECS
 
 Choices = list[tuple[str, str]]
 
@@ -19,6 +20,11 @@ class Noun(StrEnum):
     COLLECTION = "collection"
     TOPIC = "topic"
     API = "api"
+
+    @classmethod
+    def of_source(cls, source_type: str) -> Noun:
+        """What the specs of a mapping with this kind of source describe."""
+        return cls(SPECS[SourceType(source_type)].noun)
 
     @property
     def plural(self) -> str:

@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 from django.conf import settings
 
+from connectors.mapping import ReferenceRefused
+
 REFERENCE_PREFIX = "env:"
 _SEAL = "sealed:"
 _ID_LENGTH = 8
@@ -57,6 +59,32 @@ def key_ring() -> KeyRing:
         msg = "DMS_SECRET_KEYS holds something that is no Fernet key (32 bytes in URL-safe base64)"
         raise SecretKeysError(msg) from None
     return KeyRing(tuple(_key_id(key) for key in keys), MultiFernet(fernets))
+
+
+def lookup(name: str) -> str | None:
+    """Return the value of an environment variable that a mapping names; None when it is not set.
+
+    Raises:
+        ReferenceRefused: Mappings may not name this variable.
+    """
+    check_allowed(name)
+    value: str | None = settings.DMS_ENV_READ(name)
+    return value
+
+
+def check_allowed(name: str) -> None:
+    """Refuse names that mappings may not use.
+
+    Raises:
+        ReferenceRefused: As it says.
+    """
+    prefixes: tuple[str, ...] = settings.DMS_ENV_PREFIXES
+    if not settings.DMS_ENV_IS_ALLOWED(name, prefixes):
+        msg = (
+            f"names must begin with {', '.join(prefixes)} and must not be those of the service itself; "
+            "rename the variable, or add its beginning to DMS_ENV_PREFIXES"
+        )
+        raise ReferenceRefused(msg)
 
 
 def is_reference(text: str) -> bool:

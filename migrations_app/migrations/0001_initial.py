@@ -21,17 +21,13 @@ class Migration(migrations.Migration):
             fields=[
                 (
                     "id",
-                    models.BigAutoField(
-                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
-                    ),
+                    models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID"),
                 ),
                 ("unique_id", models.CharField(max_length=500, unique=True)),
                 ("noun", models.CharField(choices=migrations_app.enums.nouns, max_length=20)),
                 (
                     "name",
-                    models.CharField(
-                        help_text="The table, collection, topic or API at the source.", max_length=249
-                    ),
+                    models.CharField(help_text="The table, collection, topic or API at the source.", max_length=249),
                 ),
                 ("destination_name", models.CharField(max_length=200)),
                 (
@@ -54,9 +50,7 @@ class Migration(migrations.Migration):
             fields=[
                 (
                     "id",
-                    models.BigAutoField(
-                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
-                    ),
+                    models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID"),
                 ),
                 ("name", models.CharField(max_length=200, unique=True)),
                 ("config", models.JSONField(blank=True, default=dict, editable=False)),
@@ -90,9 +84,7 @@ class Migration(migrations.Migration):
                 ),
                 (
                     "enabled",
-                    models.BooleanField(
-                        default=True, help_text="A mapping that is not enabled is not scheduled."
-                    ),
+                    models.BooleanField(default=True, help_text="A mapping that is not enabled is not scheduled."),
                 ),
                 ("description", models.CharField(blank=True, max_length=500)),
                 (
@@ -137,9 +129,7 @@ class Migration(migrations.Migration):
             fields=[
                 (
                     "id",
-                    models.BigAutoField(
-                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
-                    ),
+                    models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID"),
                 ),
                 (
                     "fastapi_server",
@@ -151,9 +141,7 @@ class Migration(migrations.Migration):
                 ("timezone", models.CharField(default="Asia/Kolkata", max_length=64)),
                 (
                     "notify",
-                    models.BooleanField(
-                        default=False, help_text="Tell Slack when a run has finished or failed."
-                    ),
+                    models.BooleanField(default=False, help_text="Tell Slack when a run has finished or failed."),
                 ),
                 ("encryption_store_db_name", models.CharField(max_length=200)),
                 ("encryption_store_collection_name", models.CharField(max_length=200)),
@@ -199,9 +187,7 @@ class Migration(migrations.Migration):
             fields=[
                 (
                     "id",
-                    models.BigAutoField(
-                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
-                    ),
+                    models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID"),
                 ),
                 ("name", models.CharField(max_length=200, unique=True)),
                 ("config", models.JSONField(blank=True, default=dict, editable=False)),
@@ -235,9 +221,7 @@ class Migration(migrations.Migration):
                 ("epoch", models.BigIntegerField()),
                 (
                     "rows_total",
-                    models.BigIntegerField(
-                        default=0, help_text="Rows written by all runs up to this position."
-                    ),
+                    models.BigIntegerField(default=0, help_text="Rows written by all runs up to this position."),
                 ),
                 ("updated_at", models.DateTimeField(default=django.utils.timezone.now)),
             ],
@@ -256,15 +240,11 @@ class Migration(migrations.Migration):
             fields=[
                 (
                     "id",
-                    models.BigAutoField(
-                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
-                    ),
+                    models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID"),
                 ),
                 (
                     "name",
-                    models.CharField(
-                        help_text="Unique in this mapping; part of every stream's name.", max_length=200
-                    ),
+                    models.CharField(help_text="Unique in this mapping; part of every stream's name.", max_length=200),
                 ),
                 ("position", models.PositiveIntegerField(default=0)),
                 (
@@ -302,9 +282,7 @@ class Migration(migrations.Migration):
             fields=[
                 (
                     "id",
-                    models.BigAutoField(
-                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
-                    ),
+                    models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID"),
                 ),
                 ("kind", models.CharField(choices=migrations_app.enums.outbox_kinds, max_length=20)),
                 ("key", models.CharField(max_length=500)),
@@ -341,15 +319,11 @@ class Migration(migrations.Migration):
                 ("requested_by", models.CharField(blank=True, max_length=150)),
                 (
                     "request",
-                    models.JSONField(
-                        blank=True, default=dict, help_text="What was asked for: a backfill's range."
-                    ),
+                    models.JSONField(blank=True, default=dict, help_text="What was asked for: a backfill's range."),
                 ),
                 (
                     "plan",
-                    models.JSONField(
-                        blank=True, default=dict, help_text="The plan it ran by, without secrets."
-                    ),
+                    models.JSONField(blank=True, default=dict, help_text="The plan it ran by, without secrets."),
                 ),
                 ("allow_deletes", models.BigIntegerField(blank=True, null=True)),
                 (
@@ -423,9 +397,7 @@ class Migration(migrations.Migration):
             fields=[
                 (
                     "id",
-                    models.BigAutoField(
-                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
-                    ),
+                    models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID"),
                 ),
                 ("at", models.DateTimeField(default=django.utils.timezone.now)),
                 (
@@ -464,9 +436,7 @@ class Migration(migrations.Migration):
             fields=[
                 (
                     "id",
-                    models.BigAutoField(
-                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
-                    ),
+                    models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID"),
                 ),
                 ("position", models.PositiveIntegerField(default=0)),
                 (
@@ -603,9 +573,7 @@ class Migration(migrations.Migration):
                 ),
                 (
                     "masking_columns",
-                    models.JSONField(
-                        blank=True, help_text='Pairs of column and count: [["phone", 4]]', null=True
-                    ),
+                    models.JSONField(blank=True, help_text='Pairs of column and count: [["phone", 4]]', null=True),
                 ),
                 (
                     "fetch_data_query",
@@ -638,9 +606,7 @@ class Migration(migrations.Migration):
             fields=[
                 (
                     "id",
-                    models.BigAutoField(
-                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
-                    ),
+                    models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID"),
                 ),
                 ("position", models.PositiveIntegerField(default=0)),
                 (
@@ -741,9 +707,7 @@ class Migration(migrations.Migration):
             fields=[
                 (
                     "id",
-                    models.BigAutoField(
-                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
-                    ),
+                    models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID"),
                 ),
                 ("position", models.PositiveIntegerField(default=0)),
                 (
@@ -865,9 +829,7 @@ class Migration(migrations.Migration):
                 "ordering": ("position", "id"),
                 "abstract": False,
                 "constraints": [
-                    models.UniqueConstraint(
-                        fields=("mapping", "collection_name"), name="collection_once_in_mapping"
-                    )
+                    models.UniqueConstraint(fields=("mapping", "collection_name"), name="collection_once_in_mapping")
                 ],
             },
         ),
@@ -876,9 +838,7 @@ class Migration(migrations.Migration):
             fields=[
                 (
                     "id",
-                    models.BigAutoField(
-                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
-                    ),
+                    models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID"),
                 ),
                 ("position", models.PositiveIntegerField(default=0)),
                 (
@@ -945,15 +905,11 @@ class Migration(migrations.Migration):
                 ),
                 (
                     "start_day",
-                    models.IntegerField(
-                        blank=True, help_text="First day, from the day of the run: -7", null=True
-                    ),
+                    models.IntegerField(blank=True, help_text="First day, from the day of the run: -7", null=True),
                 ),
                 (
                     "end_day",
-                    models.IntegerField(
-                        blank=True, help_text="Last day, from the day of the run: -1", null=True
-                    ),
+                    models.IntegerField(blank=True, help_text="Last day, from the day of the run: -1", null=True),
                 ),
                 (
                     "fields",
@@ -998,16 +954,12 @@ class Migration(migrations.Migration):
             options={
                 "ordering": ("position", "id"),
                 "abstract": False,
-                "constraints": [
-                    models.UniqueConstraint(fields=("mapping", "api_name"), name="api_once_in_mapping")
-                ],
+                "constraints": [models.UniqueConstraint(fields=("mapping", "api_name"), name="api_once_in_mapping")],
             },
         ),
         migrations.AddConstraint(
             model_name="mappingdestination",
-            constraint=models.UniqueConstraint(
-                fields=("mapping", "name"), name="destination_name_once_in_mapping"
-            ),
+            constraint=models.UniqueConstraint(fields=("mapping", "name"), name="destination_name_once_in_mapping"),
         ),
         migrations.AddIndex(
             model_name="run",
@@ -1023,14 +975,10 @@ class Migration(migrations.Migration):
         ),
         migrations.AddConstraint(
             model_name="tablespec",
-            constraint=models.UniqueConstraint(
-                fields=("mapping", "table_name"), name="table_once_in_mapping"
-            ),
+            constraint=models.UniqueConstraint(fields=("mapping", "table_name"), name="table_once_in_mapping"),
         ),
         migrations.AddConstraint(
             model_name="topicspec",
-            constraint=models.UniqueConstraint(
-                fields=("mapping", "topic_name"), name="topic_once_in_mapping"
-            ),
+            constraint=models.UniqueConstraint(fields=("mapping", "topic_name"), name="topic_once_in_mapping"),
         ),
     ]

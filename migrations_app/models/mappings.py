@@ -93,7 +93,7 @@ class Mapping(models.Model):
     @property
     def noun(self) -> enums.Noun:
         """What this mapping's specs describe."""
-        return NOUN_BY_SOURCE[self.source.source_type]
+        return enums.Noun.of_source(self.source.source_type)
 
     def spec_rows(self) -> models.QuerySet[Any]:
         """The specs, in order."""
@@ -111,17 +111,7 @@ class MappingDestination(models.Model):
 
     class Meta:
         ordering = ("position", "id")
-        constraints = (
-            models.UniqueConstraint(fields=("mapping", "name"), name="destination_name_once_in_mapping"),
-        )
+        constraints = (models.UniqueConstraint(fields=("mapping", "name"), name="destination_name_once_in_mapping"),)
 
     def __str__(self) -> str:
         return f"{self.mapping_id}: {self.name}"
-
-
-NOUN_BY_SOURCE = {
-    "pgsql": enums.Noun.TABLE,
-    "mongo": enums.Noun.COLLECTION,
-    "kafka": enums.Noun.TOPIC,
-    "api": enums.Noun.API,
-}

@@ -29,11 +29,7 @@ class OutboxEntry(models.Model):
         ordering = ("id",)
         verbose_name_plural = "outbox entries"
         constraints = (models.UniqueConstraint(fields=("kind", "key"), name="newest_news_per_key"),)
-        indexes = (
-            models.Index(
-                fields=("next_attempt_at",), condition=models.Q(delivered_at=None), name="outbox_due"
-            ),
-        )
+        indexes = (models.Index(fields=("next_attempt_at",), condition=models.Q(delivered_at=None), name="outbox_due"),)
 
     def __str__(self) -> str:
         return f"{self.kind} {self.key}"

@@ -17,9 +17,7 @@ class Run(models.Model):
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     stream = models.ForeignKey(Stream, on_delete=models.CASCADE, related_name="runs")
-    resumes = models.ForeignKey(
-        "self", on_delete=models.SET_NULL, null=True, blank=True, related_name="resumed_by"
-    )
+    resumes = models.ForeignKey("self", on_delete=models.SET_NULL, null=True, blank=True, related_name="resumed_by")
 
     trigger_id = models.UUIDField(default=uuid.uuid4, db_index=True)
     trigger = models.CharField(max_length=20, choices=enums.trigger_kinds)

@@ -66,7 +66,7 @@ class SpecRow(models.Model):
         """Return the spec as the document writes it."""
         values = {field.name: getattr(self, field.attname) for field in self.key_fields()}
         given = {key: value for key, value in values.items() if value is not None and value != ""}
-        return given | self.options
+        return {**given, **self.options}
 
     def fill(self, raw: AnyMapping[str, Any]) -> None:
         """Take the document's keys over; keys that it does not have get their default."""
@@ -103,9 +103,7 @@ class TableSpec(FollowedSpec):
     table_name = models.CharField(max_length=200, help_text="table or schema.table; * for every table.")
     exclude_tables = NamesField(help_text="With *: tables to leave out.")
     primary_key = NamesField(help_text="Column or columns; needed in all modes but dumping.")
-    primary_key_datatype = NamesField(
-        help_text="int, str, uuid or datetime; needed in all modes but dumping."
-    )
+    primary_key_datatype = NamesField(help_text="int, str, uuid or datetime; needed in all modes but dumping.")
     strict = models.BooleanField(
         default=False, help_text="Keep json columns, and datetimes as instants, instead of text and UTC."
     )
@@ -116,9 +114,7 @@ class TableSpec(FollowedSpec):
 
     class Meta(FollowedSpec.Meta):
         abstract = False
-        constraints = (
-            models.UniqueConstraint(fields=("mapping", "table_name"), name="table_once_in_mapping"),
-        )
+        constraints = (models.UniqueConstraint(fields=("mapping", "table_name"), name="table_once_in_mapping"),)
 
 
 class CollectionSpec(FollowedSpec):
@@ -155,9 +151,7 @@ class TopicSpec(SpecRow):
 
     class Meta(SpecRow.Meta):
         abstract = False
-        constraints = (
-            models.UniqueConstraint(fields=("mapping", "topic_name"), name="topic_once_in_mapping"),
-        )
+        constraints = (models.UniqueConstraint(fields=("mapping", "topic_name"), name="topic_once_in_mapping"),)
 
 
 class ApiSpec(SpecRow):
@@ -183,6 +177,4 @@ class ApiSpec(SpecRow):
         constraints = (models.UniqueConstraint(fields=("mapping", "api_name"), name="api_once_in_mapping"),)
 
 
-SPEC_ROWS: dict[enums.Noun, type[SpecRow]] = {
-    row.noun: row for row in (TableSpec, CollectionSpec, TopicSpec, ApiSpec)
-}
+SPEC_ROWS: dict[enums.Noun, type[SpecRow]] = {row.noun: row for row in (TableSpec, CollectionSpec, TopicSpec, ApiSpec)}

@@ -35,9 +35,7 @@ class Stream(models.Model):
 class Checkpoint(models.Model):
     """The last durable position of a stream. The destination's own record wins over it."""
 
-    stream = models.OneToOneField(
-        Stream, on_delete=models.CASCADE, related_name="checkpoint", primary_key=True
-    )
+    stream = models.OneToOneField(Stream, on_delete=models.CASCADE, related_name="checkpoint", primary_key=True)
     position = models.JSONField()
     epoch = models.BigIntegerField()
     rows_total = models.BigIntegerField(default=0, help_text="Rows written by all runs up to this position.")

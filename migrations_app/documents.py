@@ -1,0 +1,63 @@
+"""Parts of the document as rows keep them: what is secret apart from what is not, and sealed."""
+
+from __future__ import annotations
+
+from typing import Any, get_args
+
+from pydantic import BaseModel, SecretStr
+
+from connectors import mapping as contract
+from migrations_app import secrets
+from migrations_app.models import Destination, Mapping, Source
+
+
+def secret_keys(part: type[BaseModel]) -> frozenset[str]:
+    """The documented keys of a contract model that hold secrets."""
+    return frozenset(
+        field.alias or name for name, field in part.model_fields.items() if _holds_secret(field.annotation)
+    )
+
+
+def split(part: BaseModel) -> tuple[dict[str, Any], dict[str, str]]:
+    """Write a contract model as its documented dictionary, what may be shown apart from what is secret."""
+    raw = contract.to_dict(part, reveal=True)
+    hidden = secret_keys(type(part))
+    shown = {key: value for key, value in raw.items() if key not in hidden}
+    return shown, {key: value for key, value in raw.items() if key in hidden}
+
+
+def fill_endpoint(row: Source | Destination, part: BaseModel) -> None:
+    """Take a source or destination of the contract over into its row. Saves nothing."""
+    shown, hidden = split(part)
+    row.config = {key: value for key, value in shown.items() if key not in _TYPE_KEYS}
+    row.secrets = secrets.seal_all(hidden)
+
+
+def source_raw(row: Source) -> dict[str, Any]:
+    """Return the source as the document writes it, secrets in the clear."""
+    return {"source_type": row.source_type, **row.config, **secrets.unseal_all(row.secrets)}
+
+
+def destination_raw(row: Destination) -> dict[str, Any]:
+    """Return the destination as the document writes it, secrets in the clear."""
+    return {"destination_type": row.destination_type, **row.config, **secrets.unseal_all(row.secrets)}
+
+
+def mapping_extras_raw(row: Mapping) -> dict[str, Any]:
+    """Return the keys of a mapping that belong to Kafka, where they are given; secrets in the clear."""
+    raw: dict[str, Any] = {}
+    if row.redis is not None:
+        opened = secrets.unseal_all(row.secrets)
+        raw["redis"] = row.redis | {key.removeprefix("redis."): value for key, value in opened.items()}
+    if row.get_table_name:
+        raw["get_table_name"] = row.get_table_name
+    if row.process_dict:
+        raw["process_dict"] = row.process_dict
+    return raw
+
+
+_TYPE_KEYS = frozenset({"source_type", "destination_type"})
+
+
+def _holds_secret(annotation: Any) -> bool:
+    return annotation is SecretStr or any(_holds_secret(part) for part in get_args(annotation))
