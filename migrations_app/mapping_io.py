@@ -189,7 +189,7 @@ def _save_specs(row: Mapping, new: contract.Mapping) -> None:
         for name in current.keys() - {spec.name for spec in wanted}:
             current[name].delete()
         for position, spec in enumerate(wanted):
-            saved = current.get(spec.name) or spec_row(mapping=row)
+            saved = current.get(spec.name) or manager.model(mapping=row)
             saved.fill(contract.to_dict(spec, reveal=True))
             saved.position = position
             saved.save()
