@@ -1,0 +1,1 @@
+"""Destinations, one module or folder each; they do not import each other."""
