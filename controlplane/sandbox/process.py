@@ -102,9 +102,7 @@ class ServerProcess:
     log_path: Path
 
     @classmethod
-    def start(
-        cls, name: str, command: Sequence[str], *, directory: Path, account: Account | None
-    ) -> ServerProcess:
+    def start(cls, name: str, command: Sequence[str], *, directory: Path, account: Account | None) -> ServerProcess:
         """Start the program in a session of its own, so that Ctrl-C reaches us first and not it.
 
         Args:

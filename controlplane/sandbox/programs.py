@@ -45,7 +45,7 @@ def program(name: str, account: Account | None = None) -> Path:
 def _public_copy(package: Path) -> Path:
     """Copy the programs to where 'nobody' can run them, for a checkout in root's own home."""
     target = Path(tempfile.gettempdir()) / f"dms-postgres-{package.stat().st_mtime_ns}"
-    if target.exists() and target.stat().st_uid == os.geteuid():
+    if _is_ours(target):
         return target / _PACKAGE
     partial = Path(tempfile.mkdtemp(prefix=f"{target.name}-"))
     # The programs find their libraries in the folder beside the package.
@@ -56,6 +56,13 @@ def _public_copy(package: Path) -> Path:
     try:
         partial.rename(target)
     except OSError:
-        # Another process has made the same copy in the meantime; ours serves for this time.
-        return partial / _PACKAGE
+        # Another process has been quicker; a copy is complete from the moment that it has its name.
+        if not _is_ours(target):
+            return partial / _PACKAGE
+        shutil.rmtree(partial)
     return target / _PACKAGE
+
+
+def _is_ours(directory: Path) -> bool:
+    """Tell whether a directory in the shared temporary folder is there and was made by this account."""
+    return directory.exists() and directory.stat().st_uid == os.geteuid()
