@@ -1,4 +1,4 @@
-"""The contract of settings and mappings: one place that says which documents are valid, and why others are not."""
+"""The contract of settings and mappings: which documents are valid, and why others are not."""
 
 from connectors.mapping.apis import ApiSpec
 from connectors.mapping.cron import SELF_MANAGED, cron_trigger

@@ -4,9 +4,7 @@ import re
 from typing import NamedTuple
 from urllib.parse import SplitResult, urlsplit
 
-_HOST = re.compile(
-    r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9_])?\.?|[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*(?:%[A-Za-z0-9]+)?"
-)
+_HOST = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9_])?\.?|[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*(?:%[A-Za-z0-9]+)?")
 _SCHEMES = ("postgresql", "postgres", "redshift")
 
 
@@ -51,12 +49,8 @@ def parse_address(text: str) -> Address:
 
 def _refuse_extras(parts: SplitResult) -> None:
     if parts.username is not None or parts.password is not None:
-        message = (
-            "the address must not hold a username or password; put them in the keys username and password"
-        )
+        message = "the address must not hold a username or password; put them in the keys username and password"
         raise ValueError(message)
     if parts.query or parts.fragment:
-        message = (
-            "the address must not hold connection options; use the keys sslmode, certificate_file and port"
-        )
+        message = "the address must not hold connection options; use the keys sslmode, certificate_file and port"
         raise ValueError(message)

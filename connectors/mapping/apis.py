@@ -13,9 +13,7 @@ from connectors.mapping.specs import Spec
 
 EVERY_EVENT = "*"
 
-Events = Annotated[
-    Literal["*"] | tuple[Name, ...], expect("expected a list of event names, or '*' for every event")
-]
+Events = Annotated[Literal["*"] | tuple[Name, ...], expect("expected a list of event names, or '*' for every event")]
 
 
 def _whole_number(value: Any) -> Any:
@@ -66,21 +64,15 @@ class ApiSpec(Spec):
 
     api_name: Name = Field(description="name of the API job, and of its table at the destination")
     project_name: Name | None = Field(default=None, description="project or account at the API that is read")
-    event_names: Events = Field(
-        default="*", description="events to read: a list of names, or '*' for every event"
-    )
-    start_day: Day | None = Field(
-        default=None, description="first day to read, counted from the day of the run"
-    )
+    event_names: Events = Field(default="*", description="events to read: a list of names, or '*' for every event")
+    start_day: Day | None = Field(default=None, description="first day to read, counted from the day of the run")
     end_day: Day | None = Field(default=None, description="last day to read, counted from the day of the run")
     fields: dict[Name, FieldType] = Field(default={}, description="datatypes of the columns, by column")
     api_to_field_mapping: dict[Name, Name] = Field(
         default={}, description="dotted path in the API's answer from which a column is filled, by column"
     )
     date_column: Name | None = Field(default=None, description="column that holds the day a row belongs to")
-    primary_keys: Columns | None = Field(
-        default=None, description="column, or list of columns, that identifies a row"
-    )
+    primary_keys: Columns | None = Field(default=None, description="column, or list of columns, that identifies a row")
     bulk_data: Flag = Field(default=False, description="load through files in bulk instead of row by row")
     lob_fields: dict[Name, Annotated[Count, Field(ge=1)]] = Field(
         default={}, description="length of long text columns at a Redshift destination, by column"

@@ -1,8 +1,8 @@
-"""The base of every contract model: frozen, no unknown keys, and cross-field rules that are reported together.
+"""The base of every contract model: frozen, no unknown keys, cross-field rules that are reported together.
 
-A rule is a function that looks at a model and yields a problem for each thing that is wrong. It names the fields
-it reads, so that it can also be run on a model of which other fields are wrong: then a wrong batch_size does
-not hide a missing bookmark.
+A rule is a function that looks at a model and yields a problem for each thing that is wrong. It names the
+fields it reads, so that it can also be run on a model of which other fields are wrong: then a wrong
+batch_size does not hide a missing bookmark.
 """
 
 from collections.abc import Callable, Iterator
@@ -81,8 +81,7 @@ def raise_problems(title: str, problems: Iterator[Problem]) -> None:
         ValidationError: there is at least one problem.
     """
     details = [
-        InitErrorDetails(type=problem_error(problem.message), loc=problem.loc, input=None)
-        for problem in problems
+        InitErrorDetails(type=problem_error(problem.message), loc=problem.loc, input=None) for problem in problems
     ]
     if details:
         raise ValidationError.from_exception_data(title, details, hide_input=True)

@@ -1,4 +1,4 @@
-"""The eight-field cron of the contract, read by APScheduler: year month day week day_of_week hour minute second."""
+"""The eight-field cron of the contract, as APScheduler reads it: from year to second."""
 
 from datetime import tzinfo
 
@@ -22,14 +22,12 @@ def check_cron(expression: str) -> str:
     values = expression.split()
     if len(values) != len(FIELDS):
         message = (
-            f"expected '{SELF_MANAGED}' or {len(FIELDS)} fields ({' '.join(FIELDS)}) with spaces between them,"
+            f"expected '{SELF_MANAGED}' or {len(FIELDS)} fields with spaces between ({' '.join(FIELDS)}),"
             f" such as '* * * * * 7-19 */1 0'; found {len(values)}"
         )
         raise ValueError(message)
     if all(value == _UNSET for value in values):
-        message = (
-            f"at least one of the fields must be given; write '{SELF_MANAGED}' for a job without a schedule"
-        )
+        message = f"at least one of the fields must be given; write '{SELF_MANAGED}' for a job without a schedule"
         raise ValueError(message)
     for position, (name, value) in enumerate(zip(FIELDS, values, strict=True), start=1):
         if value != _UNSET:
@@ -58,7 +56,7 @@ def _check_field(position: int, name: str, value: str) -> None:
         CronTrigger.FIELDS_MAP[name](name, value)
     except ValueError:
         message = (
-            f"field {position} of {len(FIELDS)} ({name}) cannot be read;"
-            f" it takes *, */n, a, a-b, a-b/n or a list of those, from {MIN_VALUES[name]} to {MAX_VALUES[name]}"
+            f"field {position} of {len(FIELDS)} ({name}) cannot be read; it takes *, */n, a, a-b, a-b/n"
+            f" or a list of those, from {MIN_VALUES[name]} to {MAX_VALUES[name]}"
         )
         raise ValueError(message) from None

@@ -24,9 +24,7 @@ def _whole_credentials(store: "ObjectStore") -> Iterator[Problem]:
         )
         yield Problem((missing,), message)
     elif store.session_token.get_secret_value() and not key_id:
-        yield Problem(
-            ("session_token",), "goes with access_key_id and secret_access_key; give all three or none"
-        )
+        yield Problem(("session_token",), "goes with access_key_id and secret_access_key; give all three or none")
 
 
 class ObjectStore(Contract):
@@ -56,9 +54,7 @@ class RedshiftDestination(ObjectStore):
 
     rules: ClassVar[tuple[Rule, ...]] = ObjectStore.rules
 
-    destination_type: Literal[DestinationType.REDSHIFT] = Field(
-        description="redshift for a Redshift database"
-    )
+    destination_type: Literal[DestinationType.REDSHIFT] = Field(description="redshift for a Redshift database")
     host: RequiredText = Field(description="host of the cluster")
     port: Port = Field(default=DEFAULT_REDSHIFT_PORT, description="TCP port of the cluster")
     database: RequiredText = Field(description="name of the database")
@@ -104,6 +100,4 @@ DESTINATIONS: dict[DestinationType, type[Contract]] = {
 }
 """The model of each destination type."""
 
-Destination = Annotated[
-    S3Destination | RedshiftDestination | PgsqlDestination, Field(discriminator="destination_type")
-]
+Destination = Annotated[S3Destination | RedshiftDestination | PgsqlDestination, Field(discriminator="destination_type")]

@@ -132,9 +132,7 @@ def _destinations(diagnosis: Diagnosis, raw: AnyMapping[Any, Any]) -> dict[str, 
         diagnosis.add(("destination",), _A_DICTIONARY)
         return {}
     if isinstance(named.get("destination_type"), str):
-        message = (
-            "holds destinations by name; put this one under a name of your choice, as in {'main': {...}}"
-        )
+        message = "holds destinations by name; put this one under a name of your choice, as in {'main': {...}}"
         diagnosis.add(("destination",), message)
         return {}
     drafts = {}
@@ -158,16 +156,15 @@ def _specs(diagnosis: Diagnosis, raw: AnyMapping[Any, Any]) -> dict[str, list[Dr
         if not isinstance(raw[key], Sequence) or isinstance(raw[key], str | bytes):
             diagnosis.add((key,), f"expected a list with one dictionary for each {model.noun}")
             continue
-        drafts[key] = [
-            diagnosis.draft(model, each, (key, position)) for position, each in enumerate(raw[key])
-        ]
+        drafts[key] = [diagnosis.draft(model, each, (key, position)) for position, each in enumerate(raw[key])]
     return drafts
 
 
 @cache
 def _adapter(model: type[Contract], name: str) -> TypeAdapter[Any]:
     field = model.model_fields[name]
-    return TypeAdapter(Annotated[field.annotation, field])
+    annotated: Any = Annotated[field.annotation, field]
+    return TypeAdapter(annotated)
 
 
 def _partial(model: type[Contract], raw: AnyMapping[Any, Any]) -> Draft:

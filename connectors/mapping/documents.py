@@ -12,9 +12,7 @@ from connectors.mapping.specs import ModedSpec, Spec
 
 Fields = dict[Name, FieldType]
 
-_FIELDS = (
-    "datatypes by field: datetime, bool, int, float, complex (JSON text) or str; all other fields are text"
-)
+_FIELDS = "datatypes by field: datetime, bool, int, float, complex (JSON text) or str; all other fields are text"
 
 
 @rule("mode")
@@ -32,9 +30,7 @@ class CollectionSpec(ModedSpec):
     name_key: ClassVar[str] = "collection_name"
 
     collection_name: Name = Field(description="name of the collection at the source")
-    time_delay: Annotated[Count, Field(ge=0)] = Field(
-        default=0, description="seconds to wait after each batch"
-    )
+    time_delay: Annotated[Count, Field(ge=0)] = Field(default=0, description="seconds to wait after each batch")
     fields: Fields = Field(default={}, description=_FIELDS)
 
 

@@ -8,9 +8,7 @@ from dataclasses import dataclass
 from typing import Self
 
 PREFIX = "env:"
-FORMAT = (
-    "a reference is written env:NAME, or env:NAME:-text with a default, where NAME is letters, digits and _"
-)
+FORMAT = "a reference is written env:NAME, or env:NAME:-text with a default, where NAME is letters, digits and _"
 
 _REFERENCE = re.compile(r"env:(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?P<rest>:-(?P<default>.*))?", re.DOTALL)
 

@@ -29,12 +29,12 @@ def to_dict(document: BaseModel, *, reveal: bool = False) -> dict[str, Any]:
 
     Args:
         document: a mapping, settings, or a part of one.
-        reveal: write secrets in the clear; only for storage inside the product. Otherwise references are written
-            as they are and other secrets as a mask.
+        reveal: write secrets in the clear; only for storage inside the product. Otherwise references are
+            written as they are and other secrets as a mask.
 
     Returns:
-        Plain dictionaries, lists, text, numbers and booleans (and datetime.time); keys at their default are left
-        out, and required keys come first.
+        Plain dictionaries, lists, text, numbers and booleans (and datetime.time); keys at their default are
+        left out, and required keys come first.
     """
     fields = sorted(type(document).model_fields.items(), key=lambda item: _rank(*item))
     result = {}
@@ -46,7 +46,7 @@ def to_dict(document: BaseModel, *, reveal: bool = False) -> dict[str, Any]:
 
 
 def dump_python(document: Document, *, reveal: bool = False) -> str:
-    """Write a document as a Python file that sets `mapping` or `settings`; references become os.getenv calls."""
+    """Write a document as a Python file that sets `mapping` or `settings`; references become os.getenv()."""
     data = to_dict(document, reveal=reveal)
     if isinstance(document, Mapping):
         return python_text("mapping", data, reference_keys=REFERENCE_KEYS)
@@ -69,7 +69,7 @@ def dump_yaml(document: Document, *, reveal: bool = False) -> str:
 
 
 def _rank(name: str, field: FieldInfo) -> tuple[bool, bool]:
-    """Sort key: the type or name first, then what is required, then the rest; each in the models' own order."""
+    """Sort key: the type or name first, then what is required, then the rest, in the models' own order."""
     return name not in _LEADING_KEYS, not field.is_required()
 
 
@@ -101,9 +101,7 @@ def _masked_url(url: str) -> str:
         return MASK
     place = parts.netloc.rpartition("@")[2]
     netloc = f"{MASK}@{place}" if "@" in parts.netloc else place
-    hidden = urlunsplit(
-        (parts.scheme, netloc, parts.path, MASK if parts.query else "", MASK if parts.fragment else "")
-    )
+    hidden = urlunsplit((parts.scheme, netloc, parts.path, MASK if parts.query else "", MASK if parts.fragment else ""))
     return MASK if "@" in hidden.replace(f"{MASK}@", "", 1) else hidden
 
 

@@ -1,6 +1,6 @@
 """The field types that contract models share: names, columns, secrets, time zones, references to functions.
 
-Each type carries its own sentence for a wrong value, so that models hold no validation code for single fields.
+Each type carries its own sentence for a wrong value, so that models hold no checks of single fields.
 """
 
 import re
@@ -63,6 +63,9 @@ def _name(text: str) -> str:
     if text != text.strip() or any(ord(character) < 32 or ord(character) == 127 for character in text):
         message = "must not start or end with a space, nor hold control characters"
         raise ValueError(message)
+    if env.is_reference(text):
+        message = "references are read in source, destination, redis and settings only; write the value itself here"
+        raise ValueError(message)
     return text
 
 
@@ -82,7 +85,7 @@ def _secret(text: str) -> str:
         raise ValueError(message)
     reference = env.EnvRef.parse(text)
     if reference is not None and reference.default:
-        message = "a reference to a secret takes no default, as it would be kept in the clear; set the variable instead"
+        message = "a reference to a secret takes no default, as it would not be secret; set the variable"
         raise ValueError(message)
     return text
 
@@ -100,7 +103,7 @@ def _secret_url(text: str) -> str:
 
 
 def has_userinfo(url: str) -> bool:
-    """Whether an address holds a username or password (an address that cannot be read counts as holding one)."""
+    """Whether an address holds a username or password; one that cannot be read counts as holding them."""
     try:
         return urlsplit(url).username is not None or urlsplit(url).password is not None or "@" in url
     except ValueError:
@@ -143,7 +146,7 @@ _BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,253}[A-Za-z0-9]")
 
 def _bucket(text: str) -> str:
     if env.EnvRef.parse(text) is None and not _BUCKET.fullmatch(text):
-        message = "expected the bare name of a bucket: letters, digits, dots and dashes, without s3:// and without a path"
+        message = "expected the bare name of a bucket (letters, digits, dots, dashes), without s3:// or a path"
         raise ValueError(message)
     return text
 
@@ -180,8 +183,8 @@ def _index_ddl(text: str) -> str:
     return text
 
 
-Flag = Annotated[StrictBool, expect("expected True or False")]
-Count = Annotated[StrictInt, expect("expected a whole number")]
+Flag = StrictBool
+Count = StrictInt
 
 Name = Annotated[str, checked(_name)]
 Text = Annotated[str, checked(_text_or_reference)]

@@ -39,8 +39,8 @@ class View:
 
     Attributes:
         source: the source; None when not even its type could be read.
-        destinations: the destinations whose type could be read, by name; None when there is no dictionary of them.
-        specs: the spec lists that are present, by key; None stands for an element that could not be read at all.
+        destinations: the destinations whose type could be read, by name.
+        specs: the spec lists that are present, by key; None stands for an element that could not be read.
         extras: which of redis, get_table_name and process_dict are present.
     """
 
@@ -74,9 +74,7 @@ def _specs_fit_the_source(view: View) -> Iterator[Problem]:
         yield Problem((wanted,), "is empty; list at least one thing to copy")
     for key in view.specs:
         if key != wanted:
-            yield Problem(
-                (key,), f"does not go with source_type {source_type}; list what to copy under {wanted}"
-            )
+            yield Problem((key,), f"does not go with source_type {source_type}; list what to copy under {wanted}")
 
 
 def _extras_of_kafka(view: View) -> Iterator[Problem]:
@@ -84,9 +82,7 @@ def _extras_of_kafka(view: View) -> Iterator[Problem]:
         return
     is_kafka = isinstance(view.source.value, KafkaSource)
     if is_kafka and "redis" not in view.extras:
-        message = (
-            "is required with source_type kafka, to hold records until a batch is full; give url and password"
-        )
+        message = "is required with source_type kafka, to hold records until a batch is full; give url and password"
         yield Problem(("redis",), message)
     if not is_kafka:
         for key in sorted(view.extras):
@@ -98,8 +94,8 @@ def _no_mirroring_to_s3(view: View) -> Iterator[Problem]:
     for loc, spec in view.known_specs("mode"):
         if names and isinstance(spec, TableSpec) and spec.mode is Mode.MIRRORING:
             message = (
-                f"mirroring is not available for S3 (destination {', '.join(names)}), where rows cannot be deleted"
-                " one by one; use syncing, or move this table to a mapping without an S3 destination"
+                f"mirroring is not available for S3 (destination {', '.join(names)}), where rows cannot be"
+                " deleted one by one; use syncing, or move this table to a mapping without an S3 destination"
             )
             yield Problem((*loc, "mode"), message)
 
@@ -111,9 +107,7 @@ def _names_differ(view: View) -> Iterator[Problem]:
         here = f"{loc[0]}[{loc[1]}]"
         problem = (*loc, spec.name_key)
         if spec.name in names:
-            yield Problem(
-                problem, f"is the same as in {names[spec.name]}; give each {spec.noun} one spec only"
-            )
+            yield Problem(problem, f"is the same as in {names[spec.name]}; give each {spec.noun} one spec only")
         elif spec.target in targets and spec.target != EVERY_TABLE:
             message = (
                 f"arrives under the same name as {targets[spec.target]}, as the schema is left out at the"
@@ -148,7 +142,10 @@ def _destinations_differ(view: View) -> Iterator[Problem]:
     for name, place in _places(view):
         other = first.setdefault(place, name)
         if other != name:
-            message = f"writes to the same place as destination {other!r}; remove one, or give it another schema or suffix"
+            message = (
+                f"writes to the same place as destination {other!r};"
+                " remove one of them, or give it another schema or suffix"
+            )
             yield Problem(("destination", name), message)
 
 
@@ -192,8 +189,8 @@ def _source_is_not_overwritten(view: View) -> Iterator[Problem]:
             schema = spec.table_name.rpartition(".")[0] or "public"
             if each.schema_name == schema:
                 message = (
-                    f"is the schema that {key}[{position}] is read from, in the same database, so the source would be"
-                    " overwritten; name another schema, or leave it out"
+                    f"is the schema that {key}[{position}] is read from, in the same database, so the source"
+                    " would be overwritten; name another schema, or leave it out"
                 )
                 yield Problem(("destination", name, "schema"), message)
                 break

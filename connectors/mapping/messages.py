@@ -101,8 +101,6 @@ def _model_at(model: type[BaseModel], where: tuple[str | int, ...]) -> type[Base
 def _models_in(annotation: Any) -> Iterator[type[BaseModel]]:
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         yield annotation
-    elif get_origin(annotation) in (Union, types.UnionType, tuple, list, dict) or hasattr(
-        annotation, "__metadata__"
-    ):
+    elif get_origin(annotation) in (Union, types.UnionType, tuple, list, dict) or hasattr(annotation, "__metadata__"):
         for argument in get_args(annotation):
             yield from _models_in(argument)

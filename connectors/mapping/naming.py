@@ -37,8 +37,8 @@ def destination_schema(kind: str, db_name: str, destination: PgsqlDestination | 
     name = default_schema(kind, db_name)
     if not env.is_reference(db_name) and len(name.encode()) > MAX_IDENTIFIER_BYTES:
         message = (
-            f"is needed here: the default, made from db_name, would be longer than {MAX_IDENTIFIER_BYTES} bytes;"
-            " name a shorter schema"
+            "is needed here: the default, made from the source's db_name, would be longer than"
+            f" {MAX_IDENTIFIER_BYTES} bytes; name a shorter schema"
         )
         raise ValueError(message)
     return name

@@ -16,8 +16,8 @@ def parse_mapping(raw: object, *, function_prefixes: Sequence[str] | None = None
 
     Args:
         raw: the document as a dictionary.
-        function_prefixes: dotted prefixes under which get_table_name and process_dict may lie; None checks their
-            form only, for callers that load no function.
+        function_prefixes: dotted prefixes under which get_table_name and process_dict may lie; None checks
+            their form only, for callers that load no function.
 
     Returns:
         The mapping; environment references in it are kept as they are.
@@ -63,10 +63,8 @@ def _function_issues(mapping: Mapping, prefixes: Sequence[str]) -> list[Issue]:
     named: list[tuple[tuple[str | int, ...], str | None]] = []
     for key in ("get_table_name", "process_dict"):
         named.append(((key,), getattr(mapping, key)))
-        named.extend(
-            (("topics", i, key), getattr(topic, key)) for i, topic in enumerate(mapping.topics or ())
-        )
+        named.extend((("topics", i, key), getattr(topic, key)) for i, topic in enumerate(mapping.topics or ()))
     allowed = tuple(prefix.rstrip(".") + "." for prefix in prefixes)
     places = ", ".join(prefixes) or "none"
-    message = f"lies outside the packages that functions may come from ({places}); move it there, or have its package allowed"
+    message = f"lies outside the packages that functions may come from ({places}); move it into one of them"
     return [Issue(loc, message) for loc, path in named if path is not None and not path.startswith(allowed)]

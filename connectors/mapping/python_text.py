@@ -1,4 +1,4 @@
-"""Python source text of a document: dictionaries laid out for reading, references written as os.getenv calls."""
+"""Python source text of a document: laid out for reading, references written as os.getenv calls."""
 
 import datetime as dt
 from collections.abc import Set as AnySet
@@ -40,10 +40,10 @@ class _Layout:
         """Write a value that stands `depth` levels deep."""
         if isinstance(value, dict):
             return self._together(
-                [f"{key!r}: {self.text(each, depth + 1)}" for key, each in value.items()], "{}", depth
+                [f"{key!r}: {self.text(each, depth + 1)}" for key, each in value.items()], "{", "}", depth
             )
         if isinstance(value, list):
-            return self._together([self.text(each, depth + 1) for each in value], "[]", depth)
+            return self._together([self.text(each, depth + 1) for each in value], "[", "]", depth)
         if isinstance(value, str):
             return self._string(value)
         if isinstance(value, dt.time):
@@ -59,8 +59,7 @@ class _Layout:
             return f"os.getenv({reference.name!r})"
         return f"os.getenv({reference.name!r}, {reference.default!r})"
 
-    def _together(self, parts: list[str], brackets: str, depth: int) -> str:
-        opening, closing = brackets
+    def _together(self, parts: list[str], opening: str, closing: str, depth: int) -> str:
         flat = ", ".join(parts)
         if len(flat) + depth * len(_INDENT) <= _SHORT and "\n" not in flat and ": {" not in flat:
             return f"{opening}{flat}{closing}"

@@ -1,11 +1,11 @@
-"""Resolving environment references: when a run starts, `env:NAME` texts are replaced by the variables' values."""
+"""Resolving environment references: when a run starts, the variables' values replace `env:NAME`."""
 
 from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
 from connectors.mapping.env import PREFIX, EnvRef, is_reference
 from connectors.mapping.errors import Issue, MappingError
-from connectors.mapping.export import to_dict
+from connectors.mapping.export import REFERENCE_KEYS, to_dict
 from connectors.mapping.mapping import Mapping
 from connectors.mapping.parse import parse_mapping, parse_settings
 from connectors.mapping.settings import ServiceSettings
@@ -18,11 +18,10 @@ Document = TypeVar("Document", Mapping, ServiceSettings)
 
 Lookup = Callable[[str], str | None]
 
-_PLACES = ("source", "destination", "redis")
-"""The parts of a mapping in which references are read."""
+_PARSERS: dict[type[Any], Callable[[object], Any]] = {Mapping: parse_mapping, ServiceSettings: parse_settings}
 
 
-class ReferenceRefused(Exception):  # noqa: N818 - a refusal by policy, which the caller turns into an issue
+class ReferenceRefused(Exception):
     """A lookup does not give this variable away; the message says which names it gives."""
 
 
@@ -38,7 +37,7 @@ def resolve(document: Document, lookup: Lookup) -> Document:
         A copy without references, checked again with the values in place.
 
     Raises:
-        MappingError: variables are missing or refused, or a value does not fit; every one is listed, none is shown.
+        MappingError: variables are missing or refused, or values do not fit; all are listed, none is shown.
     """
     raw = to_dict(document, reveal=True)
     found = _references(document, raw)
@@ -51,9 +50,10 @@ def resolve(document: Document, lookup: Lookup) -> Document:
     if issues:
         raise MappingError(issues)
     try:
-        return parse_mapping(raw) if isinstance(document, Mapping) else parse_settings(raw)
+        resolved: Document = _PARSERS[type(document)](raw)
     except MappingError as error:
         raise MappingError(_named(issue, found) for issue in error.issues) from None
+    return resolved
 
 
 def references_of(document: Mapping | ServiceSettings) -> dict[Loc, EnvRef]:
@@ -82,7 +82,7 @@ def _value(reference: EnvRef, lookup: Lookup) -> str:
 
 
 def _references(document: Mapping | ServiceSettings, raw: dict[str, Any]) -> dict[Loc, EnvRef]:
-    parts = [key for key in _PLACES if key in raw] if isinstance(document, Mapping) else list(raw)
+    parts = [key for key in raw if key in REFERENCE_KEYS] if isinstance(document, Mapping) else list(raw)
     return {loc: reference for key in parts for loc, reference in _walk((key,), raw[key])}
 
 

@@ -32,9 +32,7 @@ class KeepaliveKwargs(Contract):
     Source: postgresql.org/docs/current/libpq-connect.html
     """
 
-    keepalives: Annotated[Count, Field(ge=0, le=1)] = Field(
-        default=1, description="1 turns keepalive on, 0 off"
-    )
+    keepalives: Annotated[Count, Field(ge=0, le=1)] = Field(default=1, description="1 turns keepalive on, 0 off")
     keepalives_idle: Annotated[Count, Field(ge=0)] = Field(
         default=30, description="seconds without traffic after which the first probe is sent"
     )
@@ -82,16 +80,12 @@ class ServiceSettings(Contract):
 
     fastapi_server: Flag = Field(
         default=False,
-        description="whether the service keeps running in the background; only then are jobs with a cron scheduled",
+        description="whether the service stays up in the background; only then are cron jobs scheduled",
     )
     timezone: Zone = Field(default="Asia/Kolkata", description="the default time zone, by its IANA name")
     notify: Flag = Field(default=False, description="whether finished and failed runs are told to Slack")
-    encryption_store: Store = Field(
-        description="MongoDB collection for the state of jobs: last run, last record"
-    )
-    dashboard_store: Store = Field(
-        description="MongoDB collection for the history of runs: records, bytes, time"
-    )
+    encryption_store: Store = Field(description="MongoDB collection for the state of jobs: last run, last record")
+    dashboard_store: Store = Field(description="MongoDB collection for the history of runs: records, bytes, time")
     slack_notif: Annotated[SlackNotif | None, BeforeValidator(_none_if_empty)] = Field(
         default=None, description="Slack token and channel; required when notify is True"
     )

@@ -58,9 +58,7 @@ class PgsqlServer(Contract):
     rules: ClassVar[tuple[Rule, ...]] = (_one_port, _one_database)
 
     url: ServerUrl = Field(description="host of the server: host, host:port or postgresql://host:port/")
-    port: Port | None = Field(
-        default=None, description="TCP port, when url does not hold it; 5432 without either"
-    )
+    port: Port | None = Field(default=None, description="TCP port, when url does not hold it; 5432 without either")
     db_name: RequiredText = Field(description="name of the database")
 
     @property
@@ -128,9 +126,7 @@ class MongoSource(Contract):
     """A MongoDB database to read."""
 
     source_type: Literal[SourceType.MONGO] = Field(description="mongo for a MongoDB database")
-    url: SecretUrl = Field(
-        description="address of the server, as in mongodb://host:27017 or mongodb+srv://host"
-    )
+    url: SecretUrl = Field(description="address of the server, as in mongodb://host:27017 or mongodb+srv://host")
     db_name: RequiredText = Field(description="name of the database")
     username: Text = Field(default="", description="user to connect as, when url does not hold it")
     password: Secret = Field(default=EMPTY, description="password of that user, when url does not hold it")
@@ -176,14 +172,10 @@ class ApiSource(Contract):
 
     source_type: Literal[SourceType.API] = Field(description="api for an HTTP API")
     db_name: RequiredText = Field(description="a name that stands for the source at the destination")
-    url: SecretUrl | None = Field(
-        default=None, description="base address of the API, when the service has several"
-    )
+    url: SecretUrl | None = Field(default=None, description="base address of the API, when the service has several")
     username: Text = Field(default="", description="account to connect as")
     password: Secret = Field(default=EMPTY, description="password or passcode of that account")
-    token: Secret = Field(
-        default=EMPTY, description="access token, when the API takes one instead of a password"
-    )
+    token: Secret = Field(default=EMPTY, description="access token, when the API takes one instead of a password")
 
     @property
     def kind(self) -> str:

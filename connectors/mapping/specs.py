@@ -1,4 +1,4 @@
-"""What every spec has in common: schedule, batches, partitions, renames, lags. A spec says how to copy one thing."""
+"""What every spec has in common: schedule, batches, partitions, renames, lags."""
 
 import datetime as dt
 from collections.abc import Iterator
@@ -82,7 +82,7 @@ Formats = Annotated[
 def _partition_formats_fit(spec: "Spec") -> Iterator[Problem]:
     columns, formats = as_tuple(spec.partition_col), spec.partition_col_format
     if not isinstance(formats, PartitionFormat) and len(formats) != len(columns):
-        message = f"lists {len(formats)} formats for {len(columns)} partition columns; give one for all, or one for each"
+        message = f"lists {len(formats)} formats for {len(columns)} partition columns; give one for all or one each"
         yield Problem(("partition_col_format",), message)
 
 
@@ -100,7 +100,7 @@ def _renames_differ(spec: "Spec") -> Iterator[Problem]:
     first: dict[str, str] = {}
     for old, new in spec.col_rename.items():
         if new in first:
-            message = f"two columns cannot both be renamed to the name that {first[new]!r} gets; choose another name"
+            message = f"gets the same new name as {first[new]!r}; choose another name for one of them"
             yield Problem(("col_rename", old), message)
         first.setdefault(new, old)
 
@@ -188,17 +188,13 @@ def _bookmark_for_updates(spec: "ModedSpec") -> Iterator[Problem]:
 @rule("bookmark", "bookmark_timezone")
 def _zone_of_a_bookmark(spec: "ModedSpec") -> Iterator[Problem]:
     if spec.bookmark_timezone is not None and not spec.bookmark:
-        yield Problem(
-            ("bookmark_timezone",), "has no bookmark to apply to; name the bookmark column, or leave it out"
-        )
+        yield Problem(("bookmark_timezone",), "has no bookmark to apply to; name the bookmark column, or leave it out")
 
 
 @rule("mode", "expiry")
 def _expiry_of_snapshots(spec: "ModedSpec") -> Iterator[Problem]:
     if spec.expiry is not None and spec.mode is not Mode.DUMPING:
-        message = (
-            f"removes old snapshots, which {spec.mode} mode does not make; leave it out, or use mode dumping"
-        )
+        message = f"removes old snapshots, which {spec.mode} mode does not make; leave it out, or use mode dumping"
         yield Problem(("expiry",), message)
 
 

@@ -29,21 +29,15 @@ KeyTypes = Annotated[
 ]
 Masking = Annotated[
     tuple[tuple[Name, Annotated[Count, Field(ge=1)]], ...],
-    expect(
-        "expected a list of (column, count) pairs, where count is how many characters or digits are hidden, from 1"
-    ),
+    expect("expected a list of (column, count) pairs, where count is how many characters or digits are hidden"),
 ]
-TableNames = Annotated[
-    TableName | tuple[TableName, ...], expect("expected a table name, or a list of table names")
-]
+TableNames = Annotated[TableName | tuple[TableName, ...], expect("expected a table name, or a list of table names")]
 
 
 @rule("mode", "primary_key")
 def _key_for_all_but_dumping(spec: "TableSpec") -> Iterator[Problem]:
     if spec.mode is not Mode.DUMPING and spec.primary_key is None:
-        message = (
-            f"is required in {spec.mode} mode; name the column, or the list of columns, that identifies a row"
-        )
+        message = f"is required in {spec.mode} mode; name the column, or the list of columns, that identifies a row"
         yield Problem(("primary_key",), message)
 
 
@@ -68,7 +62,7 @@ def _key_types_fit(spec: "TableSpec") -> Iterator[Problem]:
     if types is None or isinstance(types, KeyType):
         return
     if len(types) != len(spec.keys):
-        message = f"lists {len(types)} datatypes for {len(spec.keys)} key columns; give one for all, or one for each"
+        message = f"lists {len(types)} datatypes for {len(spec.keys)} key columns; give one for all or one each"
         yield Problem(("primary_key_datatype",), message)
 
 
@@ -87,9 +81,7 @@ def _new_rows_can_be_found(spec: "TableSpec") -> Iterator[Problem]:
 @rule("table_name", "exclude_tables")
 def _exclusions_from_every_table(spec: "TableSpec") -> Iterator[Problem]:
     if spec.exclude_tables and not spec.is_every_table:
-        message = (
-            f"goes with table_name '{EVERY_TABLE}' only; leave it out, or set table_name to '{EVERY_TABLE}'"
-        )
+        message = f"goes with table_name '{EVERY_TABLE}' only; leave it out, or set table_name to '{EVERY_TABLE}'"
         yield Problem(("exclude_tables",), message)
     if EVERY_TABLE in spec.excluded:
         yield Problem(("exclude_tables",), "must name single tables; with '*' nothing would be left to copy")
@@ -100,7 +92,7 @@ def _query_for_a_dump(spec: "TableSpec") -> Iterator[Problem]:
     if spec.fetch_data_query is None:
         return
     if spec.mode is not Mode.DUMPING:
-        message = f"is for mode dumping only, as {spec.mode} follows the rows of one table; leave it out or use dumping"
+        message = f"goes with mode dumping only, as {spec.mode} follows the rows of a table; leave it out"
         yield Problem(("fetch_data_query",), message)
     if spec.is_every_table:
         yield Problem(("fetch_data_query",), "fills one table; give table_name a single name instead of '*'")
@@ -109,16 +101,14 @@ def _query_for_a_dump(spec: "TableSpec") -> Iterator[Problem]:
 @rule("fields", "fetch_data_query")
 def _fields_of_a_query(spec: "TableSpec") -> Iterator[Problem]:
     if spec.fields and spec.fetch_data_query is None:
-        message = (
-            "gives the datatypes of a fetch_data_query, and there is none; a table's own datatypes are kept"
-        )
+        message = "gives the datatypes of a fetch_data_query, and there is none; a table's own datatypes are kept"
         yield Problem(("fields",), message)
 
 
 @rule("table_name", "indexes")
 def _indexes_of_one_table(spec: "TableSpec") -> Iterator[Problem]:
     if spec.indexes and spec.is_every_table:
-        message = "belongs to one table; give the table a spec of its own, or leave it out to copy the source's indexes"
+        message = "belongs to one table; give that table its own spec, or leave it out"
         yield Problem(("indexes",), message)
 
 
@@ -130,7 +120,7 @@ def _masking_spares_keys(spec: "TableSpec") -> Iterator[Problem]:
     seen: set[str] = set()
     for position, (column, _) in enumerate(spec.masking_columns):
         if column in used:
-            message = f"must not mask the {used[column]}, as rows could not be told apart by it; leave that column out"
+            message = f"must not mask the {used[column]}, by which rows are found; leave that column out"
             yield Problem(("masking_columns", position), message)
         if column in seen:
             yield Problem(("masking_columns", position), "masks the same column twice; list each column once")
@@ -163,9 +153,7 @@ class TableSpec(ModedSpec):
     name_key: ClassVar[str] = "table_name"
 
     table_name: TableName = Field(description="table or schema.table at the source; '*' for every table")
-    exclude_tables: TableNames = Field(
-        default=(), description="tables that '*' leaves out: a name or a list of names"
-    )
+    exclude_tables: TableNames = Field(default=(), description="tables that '*' leaves out: a name or a list of names")
     primary_key: Columns | None = Field(
         default=None,
         description="column, or list of columns, that identifies a row; required except for dumping",
@@ -176,8 +164,7 @@ class TableSpec(ModedSpec):
     )
     strict: Flag = Field(
         default=False,
-        description="keep json columns and datetimes as they are (in the settings' time zone where a zone is needed)"
-        " instead of text and UTC",
+        description="keep json as json, and datetimes in the settings' time zone, instead of text and UTC",
     )
     indexes: dict[Identifier, IndexDdl] | None = Field(
         default=None,
@@ -194,7 +181,7 @@ class TableSpec(ModedSpec):
     fields: dict[Name, FieldType] = Field(
         default={}, description="datatypes of the columns of fetch_data_query, by column"
     )
-    max_delete_fraction: Annotated[float, Field(gt=0, le=1)] = Field(
+    max_delete_fraction: Annotated[float, Field(strict=True, gt=0, le=1)] = Field(
         default=0.5,
         description="largest part of the destination's rows that one mirroring run deletes unasked",
     )
