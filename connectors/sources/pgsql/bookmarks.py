@@ -106,7 +106,8 @@ class Bookmark:
     def is_due(self, texts: Sequence[str | None], instant: str | None, lag: timedelta) -> tuple[list[bool], int]:
         """For bookmarks that are parsed here: which of them are at or after the bound, and how many told no time.
 
-        What cannot be parsed (NaT, which is not before anything) is due in every run. Where day and month could be either, the later reading counts.
+        What cannot be parsed (NaT, which is not before anything) is due in every run. Where day and month could be
+        either, the later reading counts.
         """
         moments = parse_moments(texts, self.timezone)
         unparsed = int(sum(text is not None and pd.isna(moment) for text, moment in zip(texts, moments, strict=True)))

@@ -24,8 +24,14 @@ def key_order(columns: Sequence[SourceColumn], direction: str = "ASC") -> sql.Co
 
 
 def key_texts(columns: Sequence[SourceColumn]) -> sql.Composable:
-    """``"a"::text, "b"::text``."""
-    return sql.SQL(", ").join(sql.SQL("{}::text").format(sql.Identifier(column.name)) for column in columns)
+    """``"a"::text AS "dms key text 1", ...``.
+
+    Without a name of its own the text would take the column's, and ORDER BY "a" would then sort by the text.
+    """
+    return sql.SQL(", ").join(
+        sql.SQL("{}::text AS {}").format(sql.Identifier(column.name), sql.Identifier(f"dms key text {place}"))
+        for place, column in enumerate(columns, start=1)
+    )
 
 
 def key_literal(columns: Sequence[SourceColumn], key: Key) -> sql.Composable:
