@@ -17,6 +17,8 @@ PYTHON_FILES = sorted(
     path
     for folder in ("connectors", "controlplane", "migrations_app", "tests", "benchmarks")
     for path in (ROOT / folder).rglob("*.py")
+    # Django writes its migrations itself.
+    if "migrations" not in path.parts
 )
 
 
@@ -62,9 +64,12 @@ def test_the_mapping_of_the_readme_is_valid(tmp_path: Path) -> None:
     path.write_text(example)
     loaded = load_file(path)
     assert not loaded.warnings
-    assert parse_mapping(loaded.data).tables[0].table_name == "orders"
+    tables = parse_mapping(loaded.data).tables
+    assert tables is not None
+    assert [table.table_name for table in tables] == ["orders"]
 
 
-@pytest.mark.parametrize("path", PYTHON_FILES, ids=lambda path: str(path.relative_to(ROOT)))
-def test_no_file_is_longer_than_400_lines(path: Path) -> None:
-    assert len(path.read_text().splitlines()) <= 400
+def test_no_file_is_longer_than_400_lines() -> None:
+    assert len(PYTHON_FILES) > 50
+    long = [path.relative_to(ROOT) for path in PYTHON_FILES if len(path.read_text().splitlines()) > 400]
+    assert long == []
