@@ -89,8 +89,10 @@ class EventLevel(StrEnum):
 class OutboxKind(StrEnum):
     """What an outbox entry is to tell, and to whom."""
 
-    #: The stream's last run and last record, to encryption_store.
-    CHECKPOINT = "checkpoint"
+    #: The last record that the stream has written, to encryption_store.
+    LAST_RECORD = "last_record"
+    #: The stream's last successful run, to encryption_store.
+    LAST_RUN = "last_run"
     #: The run's document, to dashboard_store.
     RUN = "run"
     SLACK = "slack"

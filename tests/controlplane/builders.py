@@ -4,6 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.utils import timezone
+
+from migrations_app import mapping_io
+from migrations_app.enums import RunState, TriggerKind
+from migrations_app.models import Run, Stream
+
 
 def raw_table(**overrides: Any) -> dict[str, Any]:
     """A table spec."""
@@ -51,3 +57,21 @@ def raw_settings(**overrides: Any) -> dict[str, Any]:
         },
         "dashboard_store": {"url": "env:MONGO_URL", "db_name": "dms", "collection_name": "runs"},
     } | overrides
+
+
+def make_stream(mapping_id: str = "shop", **overrides: Any) -> Stream:
+    """The stream of a mapping with one table."""
+    mapping = mapping_io.save_mapping(mapping_id, mapping_io.parse(raw_mapping(**overrides)))
+    return mapping.streams.get()
+
+
+def make_run(stream: Stream | None = None, **fields: Any) -> Run:
+    """A run that is under way."""
+    values: dict[str, Any] = {
+        "trigger": TriggerKind.CLI,
+        "state": RunState.RUNNING,
+        "started_at": timezone.now(),
+        "lease_epoch": 1,
+        "plan": {"mode": "syncing"},
+    }
+    return Run.objects.create(stream=stream or make_stream(), **(values | fields))
