@@ -23,6 +23,7 @@ from connectors.base import (
 from connectors.destinations.pgsql import deleting, expiry, indexes, state, tables, writing
 from connectors.destinations.pgsql.target import SNAPSHOT_COLUMN, Target, check_names
 from connectors.destinations.pgsql.types import mismatch
+from connectors.destinations.pgsql.verify import TableSide
 from connectors.destinations.pgsql.writing import Keyed, Written
 from connectors.errors import ConfigError, ConnectorError, Stopped
 from connectors.faults import FaultPoint, pass_point
@@ -179,6 +180,10 @@ class PgsqlDestination(Destination):
     def release(self) -> bool:
         """Give the table up, so that another stream may own it; the table stays. True when it was this stream's."""
         return state.release(self._connected)
+
+    def comparable(self, schema: StreamSchema) -> TableSide:
+        """This side of a comparison. Call `connect` first."""
+        return TableSide(self._connected, schema)
 
     def cancel(self) -> None:
         """End the running statement, or keep a session that is still being made from starting one."""

@@ -166,9 +166,7 @@ def _update(target: Target, names: Sequence[str], key: Sequence[str]) -> int:
         return 0
     # The stored bytes are compared: IS DISTINCT FROM takes 1.0 for 1.00 and has no answer for json or point. Between
     # two ROW() the operator *<> would be looked for column by column, so its function is called.
-    statement = sql.SQL(
-        "UPDATE {} AS t SET {} FROM {} AS s WHERE {} AND record_image_ne(ROW({}), ROW({}))"
-    ).format(
+    statement = sql.SQL("UPDATE {} AS t SET {} FROM {} AS s WHERE {} AND record_image_ne(ROW({}), ROW({}))").format(
         target.name,
         sql.SQL(", ").join(sql.SQL("{0} = s.{0}").format(sql.Identifier(name)) for name in others),
         sql.Identifier("pg_temp", STAGE),
