@@ -232,18 +232,26 @@ class Digest:
 class Comparable(ABC):
     """The side of a comparison: both ends hash the rows as they should look at the destination.
 
-    A row's text is PostgreSQL's ``ROW(...)::text`` of its columns in the order given, under TimeZone UTC, DateStyle
-    ISO, IntervalStyle postgres, extra_float_digits 1 and bytea_output hex; its hash is the first 8 bytes of the
-    text's MD5 as a signed integer.
+    How rows are hashed: connectors/postgres/hashing.py. All answers of one object come from one snapshot. `key` names
+    the columns by which rows are told apart and cut into ranges, `column_names` all that this end has, both as at the
+    destination; `estimated_rows` is None when unknown.
     """
+
+    key: tuple[str, ...]
+    column_names: tuple[str, ...]
+    estimated_rows: int | None
 
     @abstractmethod
     def digests(self, columns: Sequence[Column], ranges: Sequence[KeyRange]) -> list[Digest]:
-        """One digest a range, all in one snapshot."""
+        """One digest a range."""
 
     @abstractmethod
     def row_hashes(self, columns: Sequence[Column], key_range: KeyRange) -> dict[tuple[str, ...], int]:
-        """Hash by key, for a range small enough to hold."""
+        """Hash by key, for a range small enough to hold. The hashes of rows with one key are added up."""
+
+    @abstractmethod
+    def split(self, key_range: KeyRange, parts: int) -> list[KeyRange]:
+        """Cut a range into at most so many parts of about the same number of rows; alone when it cannot be cut."""
 
 
 class MissingKeys(ABC):
@@ -311,6 +319,10 @@ class Source(ABC):
     def acknowledge(self, position: Position) -> None:  # noqa: B027 - most sources keep no offsets of their own
         """Tell the source that everything up to the position is recorded (consumer offsets and the like)."""
 
+    def comparable(self) -> Comparable | None:
+        """The rows as they should look at the destination, None where they cannot be had; `describe` first."""
+        return None
+
     @abstractmethod
     def cancel(self) -> None:
         """End whatever statement is running, from another thread. The reader then gets Stopped."""
@@ -369,6 +381,10 @@ class Destination(MissingKeys):
     @abstractmethod
     def stored_position(self) -> Position | None:
         """The destination's record of the position, without taking over. Call `connect` first."""
+
+    def comparable(self, schema: StreamSchema, key: Sequence[str]) -> Comparable | None:  # noqa: ARG002 - for overrides
+        """The rows that are there, of a dump its latest snapshot, told apart by `key`; `connect` first."""
+        return None
 
     @abstractmethod
     def reset_state(self, position: Position | None) -> None:
