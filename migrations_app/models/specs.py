@@ -39,7 +39,6 @@ class SpecRow(models.Model):
     partition_col_format = NamesField(help_text="datetime, int or str; one for each partition column.")
     col_rename = _object('New names of columns: {"old": "new"}')
     lob_fields_length = _object('Redshift: length of long text columns: {"column": 65535}')
-    expiry = _object('Age at which old snapshots go: {"days": 30, "hours": 0}')
     slack_channel = models.CharField(max_length=200, blank=True)
     options = models.JSONField(
         default=dict, blank=True, help_text="Further keys of the contract that have no field here."
@@ -87,6 +86,7 @@ class FollowedSpec(SpecRow):
     improper_bookmarks = models.BooleanField(
         default=False, help_text="The bookmarks are texts or another format than datetime."
     )
+    expiry = _object('Dumping: age at which old snapshots go: {"days": 30, "hours": 0}')
     buffer_updation_lag = _object('Read again what changed this long before the run: {"hours": 2}')
     grace_updation_lag = _object('Read again what changed this long before the last run: {"days": 1}')
 
