@@ -8,6 +8,7 @@ since labels or collations can stand in another order on the other server.
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -69,11 +70,6 @@ class HashedRows:
         return sql.SQL("('x' || left(md5(ROW({})::text), 16))::bit(64)::bigint").format(sql.SQL(", ").join(self.values))
 
     @property
-    def key_texts(self) -> sql.Composable:
-        """The key's columns as text."""
-        return sql.SQL(", ").join(sql.SQL("{}::text").format(part.expression) for part in self.key)
-
-    @property
     def ordered_key(self) -> sql.Composable:
         """The key as one comparable row."""
         return sql.SQL("({})").format(sql.SQL(", ").join(part.ordered for part in self.key))
@@ -123,6 +119,8 @@ def row_hashes(session: Session, rows: HashedRows, key_range: KeyRange) -> dict[
 
 def split(session: Session, rows: HashedRows, key_range: KeyRange, parts: int) -> list[KeyRange]:
     """Cut a range into at most so many parts with about as many rows each."""
+    if not rows.key:
+        return [key_range]
     names = sql.SQL(", ").join(sql.Identifier(f"key_{number}") for number in range(len(rows.key)))
     keyed = sql.SQL("SELECT {} FROM {} {}").format(
         sql.SQL(", ").join(part.ordered for part in rows.key), rows.relation, rows.within(key_range)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import ClassVar
 
 from psycopg2 import sql
@@ -181,9 +181,9 @@ class PgsqlDestination(Destination):
         """Give the table up, so that another stream may own it; the table stays. True when it was this stream's."""
         return state.release(self._connected)
 
-    def comparable(self, schema: StreamSchema) -> TableSide:
-        """This side of a comparison. Call `connect` first."""
-        return TableSide(self._connected, schema)
+    def comparable(self, schema: StreamSchema, key: Sequence[str]) -> TableSide:
+        """This side of a comparison; the connection serves nothing else until it is closed."""
+        return TableSide(self._connected, schema, key)
 
     def cancel(self) -> None:
         """End the running statement, or keep a session that is still being made from starting one."""

@@ -9,6 +9,7 @@ from psycopg2 import sql
 
 from connectors.destinations.pgsql.state import fenced_transaction
 from connectors.destinations.pgsql.target import SNAPSHOT_COLUMN, Target
+from connectors.mapping import Expiry
 
 
 def expire(target: Target, type_text: str) -> int:
@@ -18,7 +19,7 @@ def expire(target: Target, type_text: str) -> int:
         target: Of a dump.
         type_text: Type of the snapshot column.
     """
-    expiry = target.stream.spec.expiry
+    expiry: Expiry | None = getattr(target.stream.spec, "expiry", None)
     if expiry is None:
         return 0
     column = sql.Identifier(SNAPSHOT_COLUMN)

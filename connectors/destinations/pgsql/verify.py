@@ -7,42 +7,68 @@ from collections.abc import Sequence
 from psycopg2 import sql
 
 from connectors.base import Comparable, Digest, KeyRange
+from connectors.destinations.pgsql.tables import read_table
 from connectors.destinations.pgsql.target import SNAPSHOT_COLUMN, Target
+from connectors.errors import DestinationError
 from connectors.postgres import hashing
 from connectors.types import Column, StreamSchema
 
 
 class TableSide(Comparable):
-    """A destination table; of a dump, its latest snapshot.
+    """A destination table; of a dump, its latest snapshot. The session stays in one snapshot until it is closed.
 
     Args:
-        target: Connected.
-        schema: Names the key.
+        target: Connected, for this comparison alone.
+        schema: Types of the key's columns.
+        key: Destination names of the columns by which rows are told apart; empty for none.
+
+    Raises:
+        DestinationError: The table is not there.
     """
 
-    def __init__(self, target: Target, schema: StreamSchema) -> None:
+    def __init__(self, target: Target, schema: StreamSchema, key: Sequence[str]) -> None:
         self._target = target
-        self._schema = schema
+        table = read_table(target)
+        if table is None:
+            raise target.error(
+                DestinationError, f"the table {target.schema}.{target.table} is not there yet; run the stream first"
+            )
+        self.key = tuple(key)
+        self.column_names = tuple(table.columns)
+        self.estimated_rows = None if target.is_dump else _estimate(target, table.oid)
+        self._key = [hashing.HashedKey(sql.Identifier(name), schema.column(name).pg_type) for name in key]
 
     def digests(self, columns: Sequence[Column], ranges: Sequence[KeyRange]) -> list[Digest]:
         """One digest a range, all from one scan."""
         return hashing.digests(self._target.session, self._rows(columns), ranges)
 
     def row_hashes(self, columns: Sequence[Column], key_range: KeyRange) -> dict[tuple[str, ...], int]:
-        """Hash by key."""
+        """Hash by key, added up where rows share one."""
         return hashing.row_hashes(self._target.session, self._rows(columns), key_range)
 
-    def split(self, columns: Sequence[Column], key_range: KeyRange, parts: int) -> list[KeyRange]:
+    def split(self, key_range: KeyRange, parts: int) -> list[KeyRange]:
         """Cut a range into at most so many parts with about as many rows each."""
-        return hashing.split(self._target.session, self._rows(columns), key_range, parts)
+        return hashing.split(self._target.session, self._rows(()), key_range, parts)
 
     def _rows(self, columns: Sequence[Column]) -> hashing.HashedRows:
+        if not self._target.session.in_transaction:
+            self._target.session.begin(snapshot=True)
         return hashing.HashedRows(
             relation=self._target.name,
             values=[sql.Identifier(column.name) for column in columns],
-            key=[hashing.HashedKey(sql.Identifier(column.name), column.pg_type) for column in self._schema.key_columns],
+            key=self._key,
             where=self._latest_snapshot() if self._target.is_dump else None,
         )
 
     def _latest_snapshot(self) -> sql.Composable:
         return sql.SQL("{0} = (SELECT max({0}) FROM {1})").format(sql.Identifier(SNAPSHOT_COLUMN), self._target.name)
+
+
+def _estimate(target: Target, oid: int) -> int | None:
+    """Rows as the last ANALYZE saw them, those of partitions added up."""
+    estimate = target.session.value(
+        "SELECT sum(c.reltuples)::bigint FROM pg_class c WHERE c.relkind = 'r' AND c.reltuples >= 0"
+        " AND (c.oid = %(oid)s OR c.oid IN (SELECT inhrelid FROM pg_inherits WHERE inhparent = %(oid)s))",
+        {"oid": oid},
+    )
+    return None if estimate is None else int(estimate)
