@@ -286,6 +286,23 @@ class Step:
     detail: str
 
 
+@dataclass(frozen=True, slots=True)
+class Outline:
+    """What a source would read in the next run.
+
+    Attributes:
+        start: Where it goes on from, in words.
+        windows: The bounds that hold now, in words.
+        queries: The statements, with their bounds.
+        estimated_rows: By statistics; None when unknown.
+    """
+
+    start: str
+    windows: tuple[str, ...]
+    queries: tuple[str, ...]
+    estimated_rows: int | None
+
+
 class Source(ABC):
     """One stream of a source. `open` before any other call; `close` in any case."""
 
@@ -315,6 +332,10 @@ class Source(ABC):
         The last chunk of a run carries the position from which the next run goes on. A run that finds nothing new
         may yield no chunk, or an empty one that moves the position.
         """
+
+    @abstractmethod
+    def outline(self, position: Position | None) -> Outline:
+        """What `read` would do now, for a dry run; `describe` first. Reads no row, but may wait for the watermark as a run does."""
 
     def acknowledge(self, position: Position) -> None:  # noqa: B027 - most sources keep no offsets of their own
         """Tell the source that everything up to the position is recorded (consumer offsets and the like)."""

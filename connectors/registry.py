@@ -6,7 +6,7 @@ from connectors.base import Destination, RunReport, Source, Stream
 from connectors.destinations.pgsql.destination import PgsqlDestination
 from connectors.errors import ConfigError
 from connectors.mapping import Destination as DestinationConfig
-from connectors.mapping import DestinationType, SourceType
+from connectors.mapping import DestinationType, PgsqlSource, SourceType
 from connectors.mapping import Source as SourceConfig
 from connectors.sources.pgsql.source import PgsqlTableSource
 
@@ -41,3 +41,17 @@ def create_destination(config: DestinationConfig, stream: Stream, report: RunRep
         message = f"no connector writes destinations of type {config.destination_type} yet; use one of {known}"
         raise ConfigError(message, connector=f"{config.destination_type} destination", stream=stream.unique_id)
     return connector(config, stream, report)  # type: ignore[arg-type]  # the type is the key of the registry
+
+
+def list_tables(config: SourceConfig, stream_id: str) -> list[str]:
+    """Every table of a source, as `table_name` takes it.
+
+    Raises:
+        ConfigError: No connector reads this type yet.
+        SourceError: It cannot be asked.
+    """
+    connector = SOURCES.get(config.source_type)
+    if connector is None or not isinstance(config, PgsqlSource):
+        message = f"sources of type {config.source_type} have no tables to list; name each one"
+        raise ConfigError(message, connector=f"{config.source_type} source", stream=stream_id)
+    return connector.list_tables(config, stream_id)

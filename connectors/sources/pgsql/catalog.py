@@ -21,6 +21,14 @@ WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f')
   AND (n.nspname || '.' || c.relname = %(name)s OR (n.nspname = 'public' AND c.relname = %(name)s))
 ORDER BY n.nspname || '.' || c.relname = %(name)s DESC LIMIT 1
 """
+_TABLES = """
+SELECT CASE WHEN n.nspname = 'public' AND position('.' IN c.relname) = 0 THEN c.relname
+            ELSE n.nspname || '.' || c.relname END
+FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE c.relkind IN ('r', 'p') AND NOT c.relispartition AND c.relpersistence <> 't'
+  AND n.nspname NOT IN ('pg_catalog', 'information_schema') AND n.nspname NOT LIKE 'pg\\_toast%'
+ORDER BY n.nspname = 'public' DESC, n.nspname, c.relname
+"""
 _COLUMNS = """
 SELECT attname, atttypid, atttypmod, attnotnull FROM pg_attribute
 WHERE attrelid = %s AND attnum > 0 AND NOT attisdropped ORDER BY attnum
@@ -166,6 +174,11 @@ def missing_column(name: str, key: str, table: Table, session: Session) -> Strea
         connector=session.side.connector,
         stream=session.side.stream,
     )
+
+
+def list_tables(session: Session) -> list[str]:
+    """Every table of the database, as `table_name` takes it: partitions belong to their table, views are left out."""
+    return [str(name) for (name,) in session.rows(_TABLES)]
 
 
 def load_table(session: Session, table_name: str) -> Table:

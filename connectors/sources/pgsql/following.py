@@ -127,21 +127,22 @@ def _parts(
 
 def _changed_last(reading: Reading, position: PgPosition) -> sql.Composable:
     """The rows that only their key shows to be new."""
-    new_keys = _new_keys(reading, position)
+    new_keys = new_keys_condition(reading, position)
     bookmark = reading.bookmark
     if bookmark is None or bookmark.is_parsed_here:
         return new_keys
-    return sql.SQL("{} AND {}").format(new_keys, bookmark.before_or_null(position.watermark, _grace(reading)))
+    return sql.SQL("{} AND {}").format(new_keys, bookmark.before_or_null(position.watermark, grace(reading)))
 
 
-def _new_keys(reading: Reading, position: PgPosition) -> sql.Composable:
+def new_keys_condition(reading: Reading, position: PgPosition) -> sql.Composable:
+    """The rows whose key shows that they are new."""
     match reading.key_kind:
         case KeyKind.SEQUENCE | KeyKind.NUMBER:
             low = _overlapped(reading, position.safe_key)
             return between(reading.key, (low,) if low is not None else None, None)
         case KeyKind.TIME:
             key = Bookmark(reading.key[0], reading.bookmark_timezone, reading.aside, is_improper=False)
-            return key.since(position.watermark, _grace(reading))
+            return key.since(position.watermark, grace(reading))
         case KeyKind.ANYWHERE:
             return sql.SQL("false")
 
@@ -156,12 +157,9 @@ def _overlapped(reading: Reading, safe_key: str | None) -> str | None:
 
 def _windows(reading: Reading, bookmark: Bookmark, position: PgPosition) -> Iterator[QueryRows]:
     """The changed rows, in windows of the bookmark when there are many."""
-    changed = bookmark.since(position.watermark, _grace(reading))
+    changed = bookmark.since(position.watermark, grace(reading))
     size = ChunkSize(reading).rows()
-    plan = reading.session.value(
-        sql.SQL("EXPLAIN (FORMAT JSON) SELECT 1 FROM {} WHERE {}").format(reading.table.qualified, changed)
-    )
-    expected = int(plan[0]["Plan"]["Plan Rows"])
+    expected = reading.estimate(changed)
     reading.report.rows_expected = expected
     cuts: list[str] = []
     if expected > 2 * size:
@@ -201,7 +199,7 @@ def _parsed_here(reading: Reading, bookmark: Bookmark, position: PgPosition) -> 
     )
     due: list[Key] = []
     for batch in reading.stream_rows(query):
-        is_due, unparsed = bookmark.is_due([row[-1] for row in batch], position.watermark, _grace(reading))
+        is_due, unparsed = bookmark.is_due([row[-1] for row in batch], position.watermark, grace(reading))
         reading.report.counts["unparsed_bookmarks"] += unparsed
         reading.report.counts["null_bookmarks"] += sum(row[-1] is None for row in batch)
         due.extend(tuple(map(str, row[:-1])) for row, wanted in zip(batch, is_due, strict=True) if wanted)
@@ -226,7 +224,8 @@ def _fetch(reading: Reading, keys: list[Key]) -> Iterator[QueryRows]:
         yield reading.rows(among(reading.key, keys[start : start + _FETCH_KEYS]))
 
 
-def _grace(reading: Reading) -> timedelta:
+def grace(reading: Reading) -> timedelta:
+    """How far below the stored watermark the spec wants to read again."""
     lag = reading.spec.grace_updation_lag
     return lag.timedelta if lag is not None else _NO_LAG
 

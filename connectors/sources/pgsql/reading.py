@@ -73,6 +73,13 @@ class Reading:
         selected = tuple(by_source[column.name] for column in self.key)
         return QueryRows(self.session, selected, sql.SQL("{} WHERE {}").format(self.table.qualified, condition))
 
+    def estimate(self, condition: sql.Composable) -> int:
+        """How many rows the planner expects to meet the condition."""
+        plan = self.session.value(
+            sql.SQL("EXPLAIN (FORMAT JSON) SELECT 1 FROM {} WHERE {}").format(self.table.qualified, condition)
+        )
+        return int(plan[0]["Plan"]["Plan Rows"])
+
     @property
     def bookmark_timezone(self) -> str:
         """Time zone of times without one."""

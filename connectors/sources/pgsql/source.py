@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from psycopg2 import sql
 
-from connectors.base import Chunk, ReadRequest, RunReport, Source, Stream
+from connectors.base import Chunk, Options, Outline, Position, ReadRequest, RunReport, Source, Stream
 from connectors.errors import ConfigError, SourceError, SourceUnavailable
 from connectors.mapping import Mode, PgsqlSource, TableSpec
 from connectors.postgres.errors import source_side
@@ -19,6 +19,7 @@ from connectors.sources.pgsql.catalog import (
     SourceColumn,
     Table,
     key_kind,
+    list_tables,
     load_sequence,
     load_table,
     secondary_indexes,
@@ -26,10 +27,12 @@ from connectors.sources.pgsql.catalog import (
 from connectors.sources.pgsql.copying import begin_copy, copy
 from connectors.sources.pgsql.dumping import dump, query_columns, query_source
 from connectors.sources.pgsql.following import Bounds, buffer_pass, follow, source_keys, take_bounds
+from connectors.sources.pgsql.outline import outline_dump, outline_run
 from connectors.sources.pgsql.position import PgPosition, Phase
 from connectors.sources.pgsql.reading import Reading
 from connectors.sources.pgsql.select import SNAPSHOT_COLUMN, Selected, select_list, snapshot_type
 from connectors.sources.pgsql.types import arrow_type
+from connectors.sources.pgsql.verify import SourceRows
 from connectors.sources.pgsql.watermark import WatermarkReader
 from connectors.sources.pgsql.writers import Writers
 from connectors.types import Column, StreamSchema
@@ -63,6 +66,14 @@ class PgsqlTableSource(Source):
         self._table: Table | None = None
         self._selected: tuple[Selected, ...] = ()
 
+    @classmethod
+    def list_tables(cls, config: PgsqlSource, stream_id: str) -> list[str]:
+        session = Session(config, source_side(stream_id), Options(), read_only=True)
+        try:
+            return list_tables(session)
+        finally:
+            session.close()
+
     def open(self) -> None:
         self._reader = self._connect(self._config)
         self._aside = self._connect(self._config)
@@ -92,13 +103,12 @@ class PgsqlTableSource(Source):
 
     def read(self, request: ReadRequest) -> Iterator[Chunk]:
         if self._stream.mode is Mode.DUMPING:
-            source = query_source(self._aside, self._spec) if self._table is None else self._table.qualified
             if self._table is not None:
                 self._report.rows_expected = self._table.estimated_rows
-            yield from dump(self._reader, self._stream, self._selected, source, self._report)
+            yield from dump(self._reader, self._stream, self._selected, self._dumped(), self._report)
             return
         reading = self.reading()
-        position = self._position(request)
+        position = self._position(request.position)
         was_copied_now = False
         if position is None or self._needs_refill(position, reading):
             clock = reading.watermark.read()
@@ -117,6 +127,29 @@ class PgsqlTableSource(Source):
         yield from buffer_pass(reading, position, bounds.t0)
         if self._stream.mode is Mode.MIRRORING:
             yield source_keys(reading, position)
+
+    def comparable(self) -> Comparable:
+        """The rows as they arrive; a dump is told apart by its spec's key, or by the table's primary key."""
+        if self._table is None:
+            query = query_source(self._aside, self._spec)
+            return SourceRows(self._reader, query, "q", self._selected, (), None)
+        table = self._table
+        arriving = {each.column.source_name: each.column.name for each in self._selected}
+        key = self._spec.keys or table.primary_key
+        return SourceRows(
+            self._reader,
+            table.qualified,
+            table.kind,
+            self._selected,
+            tuple(arriving[column.name] for column in table.columns if column.name in key),
+            table.estimated_rows,
+        )
+
+    def outline(self, position: Position | None) -> Outline:
+        if self._stream.mode is Mode.DUMPING:
+            rows = self._table.estimated_rows if self._table is not None else None
+            return outline_dump(self._aside, self._selected, self._dumped(), rows)
+        return outline_run(self.reading(), self._position(position))
 
     def cancel(self) -> None:
         for session in self._sessions:
@@ -222,11 +255,14 @@ class PgsqlTableSource(Source):
             )
         return kind
 
-    def _position(self, request: ReadRequest) -> PgPosition | None:
+    def _dumped(self) -> sql.Composable:
+        return query_source(self._aside, self._spec) if self._table is None else self._table.qualified
+
+    def _position(self, stored_position: Position | None) -> PgPosition | None:
         """The stored position, when it still applies to the spec."""
-        if request.position is None:
+        if stored_position is None:
             return None
-        position = PgPosition.model_validate(dict(request.position))
+        position = PgPosition.model_validate(dict(stored_position))
         stored = (position.mode, position.key, position.bookmark)
         wanted = (self._stream.mode, self._spec.keys, self._spec.bookmark_column)
         if stored != wanted:

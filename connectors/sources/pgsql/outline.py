@@ -1,0 +1,89 @@
+"""The plan of a run over one table in words and statements, for a dry run."""
+
+from __future__ import annotations
+
+from psycopg2 import sql
+
+from connectors.base import Outline, Stream
+from connectors.mapping import Mode
+from connectors.postgres.session import Session
+from connectors.sources.pgsql.copying import ChunkSize
+from connectors.sources.pgsql.following import grace, new_keys_condition
+from connectors.sources.pgsql.keys import key_order, key_tuple
+from connectors.sources.pgsql.position import PgPosition, Phase
+from connectors.sources.pgsql.reading import Reading
+from connectors.sources.pgsql.select import Selected, select_clause
+
+
+def outline_dump(session: Session, selected: tuple[Selected, ...], source: sql.Composable, rows: int | None) -> Outline:
+    """One snapshot of everything."""
+    query = sql.SQL("SELECT {}, now() AS migration_snapshot_date FROM {}").format(select_clause(selected), source)
+    return Outline(
+        start="nothing: each dump copies everything, whole or not at all",
+        windows=("one snapshot of the source, taken when the run begins",),
+        queries=(session.text(query),),
+        estimated_rows=rows,
+    )
+
+
+def outline_run(reading: Reading, position: PgPosition | None) -> Outline:
+    """The passes that a run would make from this position."""
+    queries: list[sql.Composable] = []
+    windows: list[str] = []
+    clock = reading.watermark.read()
+    is_copying = position is None or position.phase is Phase.COPY
+    if is_copying:
+        copied_from = position.cursor if position is not None else None
+        size = ChunkSize(reading).rows()
+        windows.append(f"first copy in chunks of about {size:,} rows, from key {_words(copied_from)}")
+        queries.append(
+            sql.SQL("SELECT {} FROM {} WHERE {} > $after AND {} <= $upto ORDER BY {}").format(
+                select_clause(reading.selected),
+                reading.table.qualified,
+                key_tuple(reading.key),
+                key_tuple(reading.key),
+                key_order(reading.key),
+            )
+        )
+    start = position.watermark if position is not None else clock.watermark
+    windows.append(f"watermark now: {clock.watermark or 'not to be had, it stays where it is'}")
+    if position is not None or not is_copying:
+        queries.extend(_follow_queries(reading, position or PgPosition(mode=reading.spec.mode)))
+    if reading.bookmark is not None:
+        windows.append(f"changes with {reading.bookmark.column.name} from {start or 'the beginning'}, no upper bound")
+    if reading.spec.mode is Mode.MIRRORING:
+        queries.append(reading.keys(sql.SQL("true")).query)
+        windows.append("all keys of the source, after everything else; what it no longer has is deleted")
+    return Outline(
+        start=_start(reading.stream, position),
+        windows=tuple(windows),
+        queries=tuple(reading.aside.text(query) for query in queries),
+        estimated_rows=reading.table.estimated_rows if is_copying else _changed(reading, position),
+    )
+
+
+def _follow_queries(reading: Reading, position: PgPosition) -> list[sql.Composable]:
+    conditions = [new_keys_condition(reading, position)]
+    if reading.bookmark is not None and not reading.bookmark.is_parsed_here:
+        conditions.insert(0, reading.bookmark.since(position.watermark, grace(reading)))
+    return [reading.rows(condition).query for condition in conditions]
+
+
+def _changed(reading: Reading, position: PgPosition | None) -> int | None:
+    if position is None or reading.bookmark is None or reading.bookmark.is_parsed_here:
+        return reading.table.estimated_rows
+    return reading.estimate(reading.bookmark.since(position.watermark, grace(reading)))
+
+
+def _start(stream: Stream, position: PgPosition | None) -> str:
+    if position is None:
+        return "nothing: this is a first copy"
+    if position.phase is Phase.COPY:
+        return f"an unfinished first copy of {stream.name}, {position.batch} chunks in, key {_words(position.cursor)}"
+    parts = [f"watermark {position.watermark}"] if position.watermark else []
+    parts += [f"keys up to {position.safe_key}"] if position.safe_key else []
+    return ", ".join(parts) or "a whole copy; every row is compared"
+
+
+def _words(key: tuple[str, ...] | None) -> str:
+    return "the lowest" if key is None else ", ".join(key)

@@ -1,0 +1,82 @@
+"""The plan of a run for people: what it would read, where it would go on, what it would make. Writes nothing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from connectors.base import Outline, RunReport
+from migrations_app.plans import Plan
+
+
+@dataclass(frozen=True, slots=True)
+class Description:
+    """What one stream's next run would do.
+
+    Attributes:
+        stream_id: The stream.
+        mode: Its mode.
+        outline: What the source would read.
+        statements: DDL that the destination would run.
+        warnings: Sentences for the operator.
+    """
+
+    stream_id: str
+    mode: str
+    outline: Outline
+    statements: tuple[str, ...]
+    warnings: tuple[str, ...]
+
+    def as_json(self) -> dict[str, Any]:
+        """For programs."""
+        return {
+            "stream": self.stream_id,
+            "mode": self.mode,
+            "goes_on_from": self.outline.start,
+            "windows": list(self.outline.windows),
+            "queries": list(self.outline.queries),
+            "estimated_rows": self.outline.estimated_rows,
+            "ddl": list(self.statements),
+            "warnings": list(self.warnings),
+        }
+
+    def as_text(self) -> str:
+        """For people."""
+        rows = self.outline.estimated_rows
+        lines = [
+            f"{self.stream_id} ({self.mode})",
+            f"  goes on from: {self.outline.start}",
+            f"  estimated rows: {f'about {rows:,}' if rows is not None else 'unknown'}",
+        ]
+        for heading, sentences in (
+            ("windows", self.outline.windows),
+            ("queries", self.outline.queries),
+            ("statements at the destination", self.statements or ("none",)),
+            ("warnings", self.warnings),
+        ):
+            if sentences:
+                lines.append(f"  {heading}:")
+                lines += [f"    {line}" for sentence in sentences for line in sentence.splitlines()]
+        return "\n".join(lines)
+
+
+def describe(plan: Plan) -> Description:
+    """Ask both ends what a run would do now.
+
+    Raises:
+        ConnectorError: An end cannot be reached, or the run would be refused.
+    """
+    report = RunReport()
+    source, destination = plan.source(report), plan.destination(report)
+    try:
+        source.open()
+        destination.connect()
+        schema = source.describe()
+        statements = destination.plan_statements(schema)
+        outline = source.outline(destination.stored_position())
+    finally:
+        source.close()
+        destination.close()
+    return Description(
+        plan.stream.unique_id, plan.stream.mode.value, outline, tuple(statements), tuple(report.warnings)
+    )
