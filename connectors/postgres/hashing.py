@@ -112,9 +112,13 @@ def digests(session: Session, rows: HashedRows, ranges: Sequence[KeyRange]) -> l
 
 
 def row_hashes(session: Session, rows: HashedRows, key_range: KeyRange) -> dict[Key, int]:
-    """Hash by key of the rows in the range."""
-    query = sql.SQL("SELECT {}, {} FROM {} {}").format(rows.hash, rows.key_texts, rows.relation, rows.within(key_range))
-    return {tuple(key): int(value) for value, *key in _scan(session, query)}
+    """Hash by key of the rows in the range; the hashes of rows with one key are added up."""
+    listed = sql.SQL(", ").join([rows.hash, *(sql.SQL("{}::text").format(part.expression) for part in rows.key)])
+    query = sql.SQL("SELECT {} FROM {} {}").format(listed, rows.relation, rows.within(key_range))
+    found: Counter[Key] = Counter()
+    for value, *key in _scan(session, query):
+        found[tuple(key)] += int(value)
+    return dict(found)
 
 
 def split(session: Session, rows: HashedRows, key_range: KeyRange, parts: int) -> list[KeyRange]:
