@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from psycopg2 import sql
 
-from connectors.base import Chunk, Options, Outline, Position, ReadRequest, RunReport, Source, Stream
+from connectors.base import Chunk, Comparable, Options, Outline, Position, ReadRequest, RunReport, Source, Stream
 from connectors.errors import ConfigError, SourceError, SourceUnavailable
 from connectors.mapping import Mode, PgsqlSource, TableSpec
 from connectors.postgres.errors import source_side
