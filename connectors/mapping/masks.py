@@ -8,7 +8,7 @@ from connectors.mapping.fields import MASK
 from connectors.mapping.mapping import Mapping
 from connectors.mapping.settings import ServiceSettings
 
-_PLACE_KEYS = (
+PLACE_KEYS = (
     "url",
     "port",
     "primary_url",
@@ -46,7 +46,7 @@ def keep_secrets(raw: dict[str, Any], stored: Mapping | ServiceSettings) -> dict
 def _keep(edited: Any, shown: Any, revealed: Any) -> None:
     if not (isinstance(edited, dict) and isinstance(shown, dict)):
         return
-    same_place = all(edited.get(key) == shown.get(key) for key in _PLACE_KEYS)
+    same_place = all(edited.get(key) == shown.get(key) for key in PLACE_KEYS)
     for key, value in edited.items():
         if isinstance(value, str) and MASK in value and same_place and value == shown.get(key):
             edited[key] = revealed[key]
