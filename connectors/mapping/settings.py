@@ -52,6 +52,8 @@ _TIME = "expected a time of day without a time zone, such as 22:30:00 (in quotes
 
 
 def _time_of_day(value: Any) -> Any:
+    if value is None:
+        return None
     if isinstance(value, str):
         try:
             value = dt.time.fromisoformat(value)

@@ -147,7 +147,6 @@ class Spec(Contract):
     lob_fields_length: dict[Name, Annotated[Count, Field(ge=1)]] = Field(
         default={}, description="length of long text columns at a Redshift destination, by column"
     )
-    expiry: Expiry | None = Field(default=None, description="age at which old snapshots are removed")
     slack_channel: Name | None = Field(
         default=None, description="Slack channel for this spec's notifications instead of the default one"
     )
@@ -233,6 +232,7 @@ class ModedSpec(Spec):
     improper_bookmarks: Flag = Field(
         default=False, description="whether bookmarks are kept in another format than datetime, such as text"
     )
+    expiry: Expiry | None = Field(default=None, description="age at which old snapshots are removed; mode dumping only")
     buffer_updation_lag: LagField | None = Field(
         default=None, description="span before the start of a run of which updates are read a second time"
     )

@@ -1,0 +1,1 @@
+"""Tests of the contract of settings and mappings; they need no server."""
