@@ -61,7 +61,8 @@ DMS_FAULT = env.str("DMS_FAULT", default="")
 # --- Django ---------------------------------------------------------------------------------------
 INSTALLED_APPS = [
     "unfold",
-    "django.contrib.admin",
+    # urls.py imports the admin's pages; commands, which start many times an hour, do without them.
+    "django.contrib.admin.apps.SimpleAdminConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
