@@ -1,0 +1,92 @@
+"""The source's side of a comparison: its rows as the SELECT list makes them, cut into ranges by a sample of keys."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from psycopg2 import sql
+
+from connectors.base import Comparable, Digest, KeyRange
+from connectors.postgres import hashing
+from connectors.postgres.hashing import HashedKey, HashedRows
+from connectors.postgres.session import Session
+from connectors.sources.pgsql.select import Selected
+from connectors.types import Column
+
+_SAMPLED_PER_PART = 50
+_SAMPLED_KINDS = frozenset({"r", "p", "m"})
+_PERCENT = 100.0
+
+
+class SourceRows(Comparable):
+    """The rows of a table, view or query.
+
+    Args:
+        session: Reads everything in one snapshot, until it is closed.
+        relation: What follows FROM.
+        kind: pg_class.relkind, or `q` for a query.
+        selected: The columns as they arrive.
+        key: Destination names of the key.
+        estimated_rows: From the catalog.
+    """
+
+    def __init__(
+        self,
+        session: Session,
+        relation: sql.Composable,
+        kind: str,
+        selected: Sequence[Selected],
+        key: tuple[str, ...],
+        estimated_rows: int | None,
+    ) -> None:
+        self._session = session
+        self._relation = relation
+        self._kind = kind
+        self._selected = {each.column.name: each for each in selected}
+        self.key = key
+        self.column_names = tuple(self._selected)
+        self.estimated_rows = estimated_rows
+
+    def digests(self, columns: Sequence[Column], ranges: Sequence[KeyRange]) -> list[Digest]:
+        self._begin()
+        return hashing.digests(self._session, self._rows(columns), ranges)
+
+    def row_hashes(self, columns: Sequence[Column], key_range: KeyRange) -> dict[tuple[str, ...], int]:
+        self._begin()
+        return hashing.row_hashes(self._session, self._rows(columns), key_range)
+
+    def split(self, key_range: KeyRange, parts: int) -> list[KeyRange]:
+        self._begin()
+        if key_range == KeyRange() and self._kind in _SAMPLED_KINDS and self.estimated_rows:
+            return self._by_sample(parts, self.estimated_rows)
+        return hashing.split(self._session, self._rows(()), key_range, parts)
+
+    def _by_sample(self, parts: int, rows: int) -> list[KeyRange]:
+        """Ranges need not be equal, so the keys of some pages are enough to cut a whole table."""
+        percent = min(_PERCENT, _PERCENT * parts * _SAMPLED_PER_PART / rows)
+        hashed = self._rows(())
+        # Without a name of its own the text would take the column's, and ORDER BY would then sort by the text.
+        texts = sql.SQL(", ").join(
+            sql.SQL("{}::text AS {}").format(part.expression, sql.Identifier(f"dms key {place}"))
+            for place, part in enumerate(hashed.key, start=1)
+        )
+        sample = self._session.rows(
+            sql.SQL("SELECT {} FROM {} TABLESAMPLE SYSTEM ({}) REPEATABLE (0) ORDER BY {}").format(
+                texts, self._relation, sql.Literal(percent), hashed.ordered_key
+            )
+        )
+        keys = [tuple(str(part) for part in row) for row in sample]
+        step = max(1, len(keys) // parts)
+        cuts = list(dict.fromkeys(keys[step::step]))[: parts - 1]
+        return [KeyRange(after, upto) for after, upto in zip([None, *cuts], [*cuts, None], strict=True)]
+
+    def _rows(self, columns: Sequence[Column]) -> HashedRows:
+        return HashedRows(
+            self._relation,
+            [self._selected[column.name].expression for column in columns],
+            [HashedKey(self._selected[name].expression, self._selected[name].column.pg_type) for name in self.key],
+        )
+
+    def _begin(self) -> None:
+        if not self._session.in_transaction:
+            self._session.begin(snapshot=True)

@@ -1,0 +1,65 @@
+"""What the tests of the verbs share: a stream with both its ends, and a comparison of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from connectors.base import Destination, Options, RunReport, Source, Stream
+from connectors.comparison import Comparison, Difference, compare
+from connectors.mapping import TableSpec, parse_mapping
+from connectors.registry import create_destination, create_source
+
+
+@dataclass
+class Ends:
+    """One stream, its source open and its destination connected."""
+
+    stream: Stream
+    source: Source
+    destination: Destination
+
+
+@contextmanager
+def ends_of(raw: dict[str, Any], *, table: int = 0) -> Iterator[Ends]:
+    """Open both ends of the stream that `run_once` runs."""
+    mapping = parse_mapping(raw)
+    spec = mapping.specs[table]
+    assert isinstance(spec, TableSpec)
+    name, config = next(iter(mapping.destination.items()))
+    stream = Stream(
+        unique_id=f"test_DMS_{spec.table_name}_{name}",
+        kind="sql",
+        db_name=mapping.source.db_name,
+        name=spec.target,
+        spec=spec,
+        options=Options(clock_margin_s=0.0, writers_wait_s=0.2, connect_timeout_s=5),
+    )
+    report = RunReport()
+    source = create_source(mapping.source, stream, report)
+    destination = create_destination(config, stream, report)
+    try:
+        source.open()
+        destination.connect()
+        yield Ends(stream, source, destination)
+    finally:
+        source.close()
+        destination.close()
+
+
+def compare_once(raw: dict[str, Any], *, table: int = 0, named_keys: int = 20) -> Comparison:
+    """Compare both ends of a stream as they are now."""
+    with ends_of(raw, table=table) as ends:
+        schema = ends.source.describe()
+        ours = ends.source.comparable()
+        assert ours is not None
+        theirs = ends.destination.comparable(schema, ours.key)
+        assert theirs is not None
+        return compare(ours, theirs, schema, ends.stream.mode, named_keys=named_keys)
+
+
+def named(comparison: Comparison) -> dict[tuple[str, ...], Difference]:
+    """The differing keys that a comparison named."""
+    return {each.key: each.difference for each in comparison.differing}
