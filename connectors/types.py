@@ -1,11 +1,9 @@
-"""The columns of a stream: their types in Arrow and, where the source is PostgreSQL, their types there."""
+"""The columns of a stream and their types, as PostgreSQL names them."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-
-import pyarrow as pa
 
 
 class UserTypeKind(StrEnum):
@@ -60,14 +58,12 @@ class Column:
 
     Attributes:
         name: Name at the destination.
-        arrow_type: Its type in Arrow batches.
         pg_type: Its type in a PostgreSQL destination.
         nullable: False only when the source forbids NULL.
         source_name: Name at the source, None for a column that the run adds (migration_snapshot_date).
     """
 
     name: str
-    arrow_type: pa.DataType
     pg_type: PgType
     nullable: bool = True
     source_name: str | None = None

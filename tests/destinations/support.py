@@ -6,7 +6,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, BinaryIO
 
-import pyarrow as pa
 from pydantic import SecretStr
 
 from connectors.base import Chunk, CopyFormat, Options, Position, Prepared, RowStream, RunReport, Stream, Write
@@ -35,7 +34,7 @@ class ServerRows(RowStream):
         self.columns = tuple(columns)
         names = [f'"{each.name}"' for each in columns]
         cast = ", ".join(f"{name}::{each.pg_type.text}" for name, each in zip(names, columns, strict=True))
-        self.query = f"SELECT {cast} FROM ({query}) AS literal ({', '.join(names)})"  # noqa: S608 - a test's own text
+        self.query = f"SELECT {cast} FROM ({query}) AS literal ({', '.join(names)})"
         self.formats: list[CopyFormat] = []
         self._database = database
         if binary:
@@ -54,7 +53,7 @@ class ServerRows(RowStream):
 
 def column(name: str, type_text: str = "text", *, nullable: bool = True) -> Column:
     """A column of a built-in type."""
-    return Column(name=name, arrow_type=pa.string(), pg_type=PgType(type_text), nullable=nullable, source_name=name)
+    return Column(name=name, pg_type=PgType(type_text), nullable=nullable, source_name=name)
 
 
 ID = column("id", "bigint", nullable=False)
@@ -144,12 +143,12 @@ class Bench:
     def content(self, columns: str = "*", table: str | None = None) -> list[tuple[Any, ...]]:
         """The table's rows in the order of their first column."""
         name = table or self.stream.name
-        return self.database.rows(f'SELECT {columns} FROM {SCHEMA}."{name}" ORDER BY 1')  # noqa: S608 - a test's own names
+        return self.database.rows(f'SELECT {columns} FROM {SCHEMA}."{name}" ORDER BY 1')
 
     def state(self, columns: str) -> tuple[Any, ...]:
         """Columns of the state row."""
         (row,) = self.database.rows(
-            f"SELECT {columns} FROM {SCHEMA}._dms_state WHERE table_name = %s", [self.stream.name]  # noqa: S608
+            f"SELECT {columns} FROM {SCHEMA}._dms_state WHERE table_name = %s", [self.stream.name]
         )
         return row
 

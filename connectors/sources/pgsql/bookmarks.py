@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-import pandas as pd
 from psycopg2 import sql
 
 from connectors.errors import ConfigError
@@ -15,8 +14,6 @@ from connectors.sources.pgsql.catalog import SourceColumn
 
 _TIMES = frozenset({"timestamptz", "timestamp", "date"})
 _FOLD = timedelta(hours=1)
-_EPOCH_MILLISECONDS_FROM = 10**11
-_EPOCH_MICROSECONDS_FROM = 10**14
 
 
 class Bookmark:
@@ -61,10 +58,10 @@ class Bookmark:
         return sql.SQL("{} >= {}::{}").format(self.identifier, sql.Literal(lower), sql.SQL(self.column.type.pg.text))
 
     def before_or_null(self, instant: str | None, lag: timedelta) -> sql.Composable:
-        """The rows that `since` leaves out."""
+        """The rows that `since` leaves out, and those without a bookmark, which windows cut by it leave out."""
         lower = self.lower_bound(instant, lag)
         if lower is None:
-            return sql.SQL("false")
+            return sql.SQL("{} IS NULL").format(self.identifier)
         return sql.SQL("({0} < {1}::{2} OR {0} IS NULL)").format(
             self.identifier, sql.Literal(lower), sql.SQL(self.column.type.pg.text)
         )
@@ -109,51 +106,10 @@ class Bookmark:
         What cannot be parsed (NaT, which is not before anything) is due in every run. Where day and month could be
         either, the later reading counts.
         """
-        moments = parse_moments(texts, self.timezone)
-        unparsed = int(sum(text is not None and pd.isna(moment) for text, moment in zip(texts, moments, strict=True)))
-        if instant is None:
-            return [True] * len(texts), unparsed
-        bound = pd.Timestamp(instant).tz_convert("UTC") - lag - _FOLD
-        return [not moment < bound for moment in moments], unparsed
+        # pandas takes a second to import, which most runs need not spend.
+        from connectors.sources.pgsql.irregular_times import find_due
 
-
-def parse_moments(texts: Sequence[str | None], timezone: str) -> list[pd.Timestamp]:
-    """Instants of texts in any common form or epoch number; NaT where there is none."""
-    values = pd.Series(list(texts), dtype="object").str.strip()
-    numbers = pd.to_numeric(values, errors="coerce")
-    is_compact_date = values.str.fullmatch(r"(?:19|20)\d{6}(?:\d{6})?").fillna(value=False).astype(bool)
-    is_epoch = numbers.notna() & ~is_compact_date
-    readings = [_parse_texts(values.mask(is_epoch), timezone, day_first=day_first) for day_first in (False, True)]
-    # max() skips NaT: one reading is enough, and of two the later one re-reads the row once more at worst.
-    latest = pd.concat(readings, axis=1).max(axis=1)
-    epochs = _parse_epochs(numbers.where(is_epoch))
-    return list(latest.where(~is_epoch, epochs))
-
-
-def _parse_texts(values: pd.Series, timezone: str, *, day_first: bool) -> pd.Series:
-    parsed = [_parse_one(value, timezone, day_first=day_first) for value in values]
-    return pd.Series(pd.to_datetime(pd.Series(parsed, dtype="object"), utc=True, errors="coerce"))
-
-
-def _parse_one(value: object, timezone: str, *, day_first: bool) -> pd.Timestamp | None:
-    if not isinstance(value, str) or not value:
-        return None
-    moment = pd.to_datetime(value, dayfirst=day_first, errors="coerce")
-    if not isinstance(moment, pd.Timestamp):
-        return None
-    if moment.tzinfo is not None:
-        return moment.tz_convert("UTC")
-    return moment.tz_localize(timezone, ambiguous=False, nonexistent="shift_forward").tz_convert("UTC")
-
-
-def _parse_epochs(numbers: pd.Series) -> pd.Series:
-    """Seconds, milliseconds or microseconds since 1970, told apart by their size."""
-    seconds = numbers.astype("float64")
-    magnitude = seconds.abs()
-    seconds = seconds.mask(magnitude >= _EPOCH_MICROSECONDS_FROM, seconds / 1e6)
-    is_milliseconds = (magnitude >= _EPOCH_MILLISECONDS_FROM) & (magnitude < _EPOCH_MICROSECONDS_FROM)
-    seconds = seconds.mask(is_milliseconds, seconds / 1e3)
-    return pd.Series(pd.to_datetime(seconds, unit="s", utc=True, errors="coerce"))
+        return find_due(texts, self.timezone, instant, lag)
 
 
 def _changes_offset(timezone: str) -> bool:
@@ -162,5 +118,5 @@ def _changes_offset(timezone: str) -> bool:
         zone = ZoneInfo(timezone)
     except (ZoneInfoNotFoundError, ValueError):
         return True
-    months = (pd.Timestamp(year=2026, month=month, day=15, tz=zone).utcoffset() for month in range(1, 13))
+    months = (datetime(2026, month, 15, tzinfo=zone).utcoffset() for month in range(1, 13))
     return len(set(months)) > 1

@@ -12,7 +12,7 @@ from connectors.errors import ConfigError
 from connectors.mapping import Mode, TableSpec
 from connectors.postgres.session import Session
 from connectors.sources.pgsql.catalog import SourceColumn, Table, missing_column
-from connectors.sources.pgsql.types import arriving, arriving_expression, arrow_type
+from connectors.sources.pgsql.types import arriving, arriving_expression
 from connectors.types import Column, PgType
 
 SNAPSHOT_COLUMN = "migration_snapshot_date"
@@ -67,7 +67,7 @@ def snapshot_column(stream: Stream, t0: datetime) -> Selected:
     literal = sql.SQL("{}::timestamptz").format(sql.Literal(t0.isoformat()))
     # The session's time zone is UTC, so the cast of an instant is its UTC wall time.
     return Selected(
-        Column(SNAPSHOT_COLUMN, arrow_type(pg_type), pg_type, nullable=False),
+        Column(SNAPSHOT_COLUMN, pg_type, nullable=False),
         sql.SQL("{}::{}").format(literal, sql.SQL(pg_type.text)),
         has_binary=True,
         is_unchanged=False,
@@ -96,7 +96,6 @@ def _select(column: SourceColumn, spec: TableSpec, name: str, mask: int | None, 
     return Selected(
         Column(
             name,
-            arrow_type(pg_type),
             pg_type,
             nullable=is_dump or not column.not_null,
             source_name=column.name,

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 
-import pyarrow as pa
 from psycopg2 import sql
 
 from connectors.postgres.session import Session
@@ -43,22 +41,6 @@ _OBJECT_NAMES = frozenset(
         "database",
     )
 )
-
-_ARROW: dict[str, pa.DataType] = {
-    "smallint": pa.int16(),
-    "integer": pa.int32(),
-    "bigint": pa.int64(),
-    "oid": pa.int64(),
-    "real": pa.float32(),
-    "double precision": pa.float64(),
-    "boolean": pa.bool_(),
-    "bytea": pa.binary(),
-    "date": pa.date32(),
-    "timestamp without time zone": pa.timestamp("us"),
-    "timestamp with time zone": pa.timestamp("us", tz="UTC"),
-}
-_UNCONSTRAINED_NUMERIC = pa.decimal128(38, 9)
-_MAX_DECIMAL128_PRECISION = 38
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,20 +172,3 @@ def arriving_expression(expression: sql.Composable, source_type: SourceType, *, 
     if target == source_type.pg:
         return expression
     return sql.SQL("{}::{}").format(expression, sql.SQL(target.text))
-
-
-def arrow_type(pg_type: PgType) -> pa.DataType:
-    """The Arrow type of an arriving column; what Arrow has no exact type for is PostgreSQL's text."""
-    if pg_type.user is not None or pg_type.text.endswith("[]"):
-        return pa.large_string()
-    bare = re.sub(r"\(\d+\)", "", pg_type.text)
-    if bare in _ARROW:
-        return _ARROW[bare]
-    numeric = re.fullmatch(r"numeric(?:\((\d+),(-?\d+)\))?", pg_type.text)
-    if numeric is None:
-        return pa.large_string()
-    if numeric[1] is None:
-        return _UNCONSTRAINED_NUMERIC
-    if int(numeric[1]) <= _MAX_DECIMAL128_PRECISION:
-        return pa.decimal128(int(numeric[1]), int(numeric[2]))
-    return pa.large_string()
