@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import re
+
 from psycopg2 import sql
 
-from connectors.base import RowStream
+from connectors.base import CopyFormat, RowStream
 from connectors.destinations.pgsql.target import Target, columns_sql, same_key
-from connectors.destinations.pgsql.writing import STAGE, Keyed, Written, stage_rows
+from connectors.destinations.pgsql.writing import STAGE, Keyed, Written, copy_format, stage_rows
 from connectors.errors import DeleteRefused
+from connectors.postgres.hashing import record_digest
+from connectors.postgres.pipe import Copied
 
 _DOOMED = "dms_doomed"
+_HASHES_RECORDS_SINCE = 14
+_HASHABLE = re.compile(
+    r"smallint|integer|bigint|uuid|text|character varying(\(\d+\))?|date|timestamp(\(\d\))? with(out)? time zone"
+)
 
 
 def delete_absent(target: Target, keys: RowStream, keyed: Keyed) -> Written:
@@ -18,6 +26,9 @@ def delete_absent(target: Target, keys: RowStream, keyed: Keyed) -> Written:
     Raises:
         DeleteRefused: More would go than the guard lets through.
     """
+    same = _same_keys(target, keys)
+    if same is not None:
+        return Written(Copied(read=same, written=0, byte_count=0))
     copied = stage_rows(target, keys, keyed)
     doomed = _find_doomed(target, keyed.key)
     if doomed == 0:
@@ -44,6 +55,25 @@ def missing_keys(target: Target, keys: RowStream, keyed: Keyed) -> list[tuple[st
         )
     finally:
         target.session.rollback()
+
+
+def _same_keys(target: Target, keys: RowStream) -> int | None:
+    """The number of keys when both ends hold the same, None when they differ or that cannot be told.
+
+    Moving and joining two million keys takes four times as long. A false match needs two sets of one size whose 64-bit
+    hashes have one sum; then rows stay that a later run deletes.
+    """
+    is_comparable = (
+        target.session.major_version >= _HASHES_RECORDS_SINCE
+        and all(_HASHABLE.fullmatch(column.pg_type.text) for column in keys.columns)
+        and copy_format(target, keys) is CopyFormat.BINARY
+    )
+    theirs = keys.key_digest() if is_comparable else None
+    if theirs is None:
+        return None
+    names = columns_sql([column.name for column in keys.columns])
+    ours = record_digest(target.session, sql.SQL("SELECT {} FROM {}").format(names, target.name))
+    return ours.rows if ours == theirs else None
 
 
 def _find_doomed(target: Target, key: tuple[str, ...]) -> int:

@@ -18,7 +18,25 @@ FIRST_USER_OID = 16384
 
 _BUILT_IN = re.compile(r'[A-Za-z0-9_ ",()\[\]-]+')
 _MODIFIER = re.compile(r"\([^()]*\)")
-_KINDS = {"e": UserTypeKind.ENUM, "d": UserTypeKind.DOMAIN, "c": UserTypeKind.COMPOSITE, "r": UserTypeKind.RANGE}
+_MULTIRANGES_SINCE = 14
+_KINDS = {
+    "e": UserTypeKind.ENUM,
+    "d": UserTypeKind.DOMAIN,
+    "c": UserTypeKind.COMPOSITE,
+    "r": UserTypeKind.RANGE,
+    "m": UserTypeKind.MULTIRANGE,
+}
+_PARTS = """
+SELECT a.attname, format_type(a.atttypid, a.atttypmod), a.attnum FROM pg_type t
+  JOIN pg_attribute a ON a.attrelid = t.typrelid AND a.attnum > 0 AND NOT a.attisdropped
+ WHERE t.oid = %(oid)s AND t.typtype = 'c'
+UNION ALL SELECT '', format_type(t.typbasetype, t.typtypmod), 0 FROM pg_type t
+ WHERE t.oid = %(oid)s AND t.typtype = 'd'
+UNION ALL SELECT '', format_type(r.rngsubtype, NULL), 0 FROM pg_range r WHERE r.rngtypid = %(oid)s
+"""
+_MULTIRANGE_PARTS = """
+UNION ALL SELECT '', format_type(r.rngtypid, NULL), 0 FROM pg_range r WHERE r.rngmultitypid = %(oid)s
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +146,7 @@ def _plan_one(plan: TypePlan, user_type: UserType) -> None:
         [plan.target.schema, user_type.name],
     )
     if row is None:
-        plan.statements.append(_creation(plan, user_type))
+        plan.statements.extend(_creation(plan, user_type))
         return
     oid, array_oid, kind = row
     found = Found(oid, array_oid, sql.Identifier(plan.target.schema, user_type.name))
@@ -164,23 +182,38 @@ def _extension_type(target: Target, user_type: UserType) -> Found:
     return Found(row[0], row[1], sql.Identifier(row[2], user_type.name))
 
 
-def _creation(plan: TypePlan, user_type: UserType) -> sql.Composable:
+def _creation(plan: TypePlan, user_type: UserType) -> Iterator[sql.Composable]:
     name = sql.Identifier(plan.target.schema, user_type.name)
     match user_type.kind:
         case UserTypeKind.ENUM:
             labels = sql.SQL(", ").join(sql.Literal(label) for label in user_type.labels)
-            return sql.SQL("CREATE TYPE {} AS ENUM ({})").format(name, labels)
+            yield sql.SQL("CREATE TYPE {} AS ENUM ({})").format(name, labels)
         case UserTypeKind.COMPOSITE:
             attributes = sql.SQL(", ").join(
                 sql.SQL("{} {}").format(sql.Identifier(attribute), plan.sql_of(part))
                 for attribute, part in user_type.attributes
             )
-            return sql.SQL("CREATE TYPE {} AS ({})").format(name, attributes)
+            yield sql.SQL("CREATE TYPE {} AS ({})").format(name, attributes)
+        case UserTypeKind.DOMAIN:
+            yield sql.SQL("CREATE DOMAIN {} AS {}").format(name, plan.sql_of(_base(plan, user_type)))
+        case UserTypeKind.RANGE:
+            parts = sql.SQL("SUBTYPE = {}").format(plan.sql_of(_base(plan, user_type)))
+            if user_type.multirange and plan.target.session.major_version >= _MULTIRANGES_SINCE:
+                multirange = sql.Identifier(plan.target.schema, user_type.multirange)
+                parts += sql.SQL(", MULTIRANGE_TYPE_NAME = {}").format(multirange)
+            yield sql.SQL("CREATE TYPE {} AS RANGE ({})").format(name, parts)
+        case UserTypeKind.MULTIRANGE if _base(plan, user_type).text in plan.found:
+            raise mismatch(
+                plan.target,
+                f"the range type {_base(plan, user_type).text} is there without the multirange type {user_type.name};"
+                " rename it there, or set another `schema` on the destination",
+            )
+
+
+def _base(plan: TypePlan, user_type: UserType) -> PgType:
     if user_type.base is None:
         raise mismatch(plan.target, f"the {user_type.kind} type {user_type.name} names no type that it is based on")
-    if user_type.kind is UserTypeKind.DOMAIN:
-        return sql.SQL("CREATE DOMAIN {} AS {}").format(name, plan.sql_of(user_type.base))
-    return sql.SQL("CREATE TYPE {} AS RANGE (SUBTYPE = {})").format(name, plan.sql_of(user_type.base))
+    return user_type.base
 
 
 def _plan_labels(plan: TypePlan, user_type: UserType, found: Found) -> None:
@@ -208,16 +241,10 @@ def _check_parts(plan: TypePlan, user_type: UserType, found: Found) -> None:
     expected = [(name, _text(plan, part)) for name, part in user_type.attributes]
     if user_type.base is not None:
         expected.append(("", _text(plan, user_type.base)))
-    actual = plan.target.session.rows(
-        "SELECT a.attname, format_type(a.atttypid, a.atttypmod), a.attnum FROM pg_type t"
-        " JOIN pg_attribute a ON a.attrelid = t.typrelid AND a.attnum > 0 AND NOT a.attisdropped"
-        " WHERE t.oid = %(oid)s AND t.typtype = 'c'"
-        " UNION ALL SELECT '', format_type(t.typbasetype, t.typtypmod), 0 FROM pg_type t"
-        " WHERE t.oid = %(oid)s AND t.typtype = 'd'"
-        " UNION ALL SELECT '', format_type(r.rngsubtype, NULL), 0 FROM pg_range r WHERE r.rngtypid = %(oid)s"
-        " ORDER BY 3",
-        {"oid": found.oid},
-    )
+    query = _PARTS
+    if plan.target.session.major_version >= _MULTIRANGES_SINCE:
+        query += _MULTIRANGE_PARTS
+    actual = plan.target.session.rows(query + " ORDER BY 3", {"oid": found.oid})
     if [(name, text) for name, text, _ in actual] != expected:
         raise mismatch(
             plan.target,

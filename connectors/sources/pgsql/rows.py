@@ -6,7 +6,8 @@ from typing import BinaryIO
 
 from psycopg2 import sql
 
-from connectors.base import CopyFormat, RowStream
+from connectors.base import CopyFormat, Digest, RowStream
+from connectors.postgres.hashing import record_digest
 from connectors.postgres.session import Session
 from connectors.sources.pgsql.select import Selected, select_clause
 
@@ -34,3 +35,6 @@ class QueryRows(RowStream):
             cursor.copy_expert(statement, sink)
             self.row_count = int(cursor.rowcount)
         return self.row_count
+
+    def key_digest(self) -> Digest | None:
+        return record_digest(self._session, self.query)
