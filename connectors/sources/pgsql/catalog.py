@@ -50,26 +50,35 @@ SELECT c.relname, pg_get_indexdef(i.indexrelid),
 FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid
 WHERE i.indrelid = %s AND NOT i.indisprimary AND i.indisvalid ORDER BY c.relname
 """
-_TREE = """
+#: oids of the relation in the parameter and of everything whose rows it shows: partitions, and what a view reads.
+TREE = """
 WITH RECURSIVE tree(oid) AS (
-    SELECT %s::oid UNION SELECT i.inhrelid FROM pg_inherits i JOIN tree t ON i.inhparent = t.oid)
+    SELECT %s::oid
+    UNION SELECT member.oid FROM tree t CROSS JOIN LATERAL (
+        SELECT i.inhrelid FROM pg_inherits i WHERE i.inhparent = t.oid
+        UNION ALL
+        SELECT d.refobjid FROM pg_rewrite r JOIN pg_depend d ON d.classid = 'pg_rewrite'::regclass AND d.objid = r.oid
+         WHERE r.ev_class = t.oid AND d.refclassid = 'pg_class'::regclass) member(oid))
 SELECT oid FROM tree
 """
-# A sequence belongs to a column by ownership (serial, identity) or because the column's default calls it.
-_SEQUENCE = """
-SELECT s.seqrelid, s.seqincrement, s.seqcache
+# Only an identity, or a default that is nextval() and nothing else, gives keys in the order of the sequence.
+_SEQUENCE = r"""
+SELECT s.seqrelid, s.seqincrement, s.seqcache, s.seqstart, s.seqcycle, bool_and(a.attidentity = 'a')
 FROM pg_attribute a JOIN pg_sequence s ON s.seqrelid IN (
     SELECT d.objid FROM pg_depend d WHERE d.classid = 'pg_class'::regclass AND d.refclassid = 'pg_class'::regclass
-       AND d.refobjid = a.attrelid AND d.refobjsubid = a.attnum AND d.deptype IN ('a', 'i')
+       AND d.refobjid = a.attrelid AND d.refobjsubid = a.attnum AND d.deptype = 'i'
     UNION
     SELECT d.refobjid FROM pg_attrdef f JOIN pg_depend d ON d.classid = 'pg_attrdef'::regclass AND d.objid = f.oid
-     WHERE f.adrelid = a.attrelid AND f.adnum = a.attnum AND d.refclassid = 'pg_class'::regclass)
-WHERE a.attrelid = %s AND a.attname = %s
-ORDER BY s.seqcache DESC, abs(s.seqincrement) DESC LIMIT 1
+     WHERE f.adrelid = a.attrelid AND f.adnum = a.attnum AND d.refclassid = 'pg_class'::regclass
+       AND pg_get_expr(f.adbin, f.adrelid) ~ '^nextval\(''([^'']|'''')+''::regclass\)$')
+WHERE a.attname = %s AND a.attrelid = ANY(%s::oid[])
+GROUP BY s.seqrelid, s.seqincrement, s.seqcache, s.seqstart, s.seqcycle
+ORDER BY s.seqincrement < 0 DESC, s.seqcache DESC, s.seqincrement DESC
 """
 
 #: Where chunks by page range are possible: an ordinary table or a materialized view.
 _HEAP_KINDS = frozenset({"r", "m"})
+_TABLE_KINDS = frozenset({"r", "p"})
 
 
 class KeyKind(StrEnum):
@@ -96,11 +105,27 @@ class SourceColumn:
 
 @dataclass(frozen=True, slots=True)
 class Sequence:
-    """The sequence behind a key."""
+    """The sequence behind a key.
+
+    Attributes:
+        oid: Its pg_class oid.
+        increment, cache, start, cycles: Of its definition.
+        is_always: True when the column is GENERATED ALWAYS, so that no key comes from elsewhere.
+        is_alone: True when no partition has a sequence of its own.
+    """
 
     oid: int
     increment: int
     cache: int
+    start: int
+    cycles: bool
+    is_always: bool
+    is_alone: bool
+
+    @property
+    def is_in_order(self) -> bool:
+        """True when values come one by one, each above the last."""
+        return self.increment == 1 and self.cache == 1 and not self.cycles and self.is_alone
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +141,7 @@ class Table:
         columns: In table order.
         primary_key: Columns of the primary key, empty without one.
         unique_keys: Column sets that a unique index guards.
-        tree: oids of the table and everything that inherits from it.
+        has_children: True when rows of other tables show in it.
     """
 
     oid: int
@@ -128,7 +153,7 @@ class Table:
     columns: tuple[SourceColumn, ...]
     primary_key: tuple[str, ...]
     unique_keys: tuple[frozenset[str], ...]
-    tree: tuple[int, ...]
+    has_children: bool
 
     @property
     def qualified(self) -> sql.Composable:
@@ -137,8 +162,8 @@ class Table:
 
     @property
     def has_heap(self) -> bool:
-        """True when rows have a ctid in this very relation."""
-        return self.kind in _HEAP_KINDS
+        """True when all rows have a ctid in this very relation."""
+        return self.kind in _HEAP_KINDS and not self.has_children
 
     @property
     def row_bytes(self) -> float | None:
@@ -213,14 +238,17 @@ def load_table(session: Session, table_name: str) -> Table:
         ),
         primary_key=tuple(session.value(_PRIMARY_KEY, [oid]) or ()),
         unique_keys=tuple(frozenset(names) for (names,) in session.rows(_UNIQUE_INDEXES, [oid])),
-        tree=tuple(member for (member,) in session.rows(_TREE, [oid])),
+        has_children=len(session.rows(TREE, [oid])) > 1,
     )
 
 
 def load_sequence(session: Session, table: Table, column: str) -> Sequence | None:
     """The sequence that gives a column its values, None without one."""
-    row = session.row(_SEQUENCE, [table.oid, column])
-    return Sequence(*row) if row else None
+    tables = [table.oid]
+    if table.kind in _TABLE_KINDS and table.has_children:
+        tables = [member for (member,) in session.rows(TREE, [table.oid])]
+    found = session.rows(_SEQUENCE, [column, tables])
+    return Sequence(*(*found[0], len(found) == 1)) if found else None
 
 
 def key_kind(key: tuple[SourceColumn, ...], sequence: Sequence | None) -> KeyKind:
@@ -231,8 +259,7 @@ def key_kind(key: tuple[SourceColumn, ...], sequence: Sequence | None) -> KeyKin
     if name in {"int2", "int4", "int8"}:
         if sequence is not None and sequence.increment < 0:
             return KeyKind.ANYWHERE
-        in_order = sequence is not None and sequence.increment == 1 and sequence.cache == 1
-        return KeyKind.SEQUENCE if in_order else KeyKind.NUMBER
+        return KeyKind.SEQUENCE if sequence is not None and sequence.is_in_order else KeyKind.NUMBER
     if name in {"timestamp", "timestamptz", "date"}:
         return KeyKind.TIME
     return KeyKind.ANYWHERE

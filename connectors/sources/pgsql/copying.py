@@ -11,7 +11,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 
 from psycopg2 import sql
 
-from connectors.base import Chunk, Write
+from connectors.base import Chunk, MissingKeys, Write
 from connectors.mapping import Mode
 from connectors.postgres.session import Session
 from connectors.sources.pgsql.catalog import KeyKind
@@ -70,25 +70,21 @@ def begin_copy(reading: Reading, watermark: str | None, previous: PgPosition | N
                 "recheck": previous.recheck,
             }
         )
-    if reading.key_kind is KeyKind.SEQUENCE and not reading.is_blind_standby:
+    if reading.key_kind in {KeyKind.SEQUENCE, KeyKind.NUMBER} and not reading.is_blind_standby:
         candidate = reading.writers.candidate(reading.key[0].name)
         if candidate is not None:
-            return start.model_copy(update={"candidates": (candidate,)})
-    if _should_copy_by_pages(reading):
+            start = start.model_copy(update={"candidates": (candidate,)})
+    if reading.key_kind is not KeyKind.SEQUENCE and _should_copy_by_pages(reading):
         return start.model_copy(update={"next_block": 0, "heap": _heap(reading)})
     return start
 
 
-def copy(reading: Reading, start: PgPosition) -> Generator[Chunk, None, PgPosition]:
+def copy(reading: Reading, start: PgPosition, keys: MissingKeys) -> Generator[Chunk, None, PgPosition]:
     """Chunks from the position to the end of the copy; returns the position with which to follow."""
     reading.report.phase = "copy"
     reading.report.rows_expected = reading.table.estimated_rows
     if start.next_block is not None:
-        if start.heap == _heap(reading):
-            end = yield from _by_pages(reading, start)
-        else:
-            reading.report.warn("the table was rewritten during its first copy, which begins again")
-            end = yield from _by_key(reading, start.model_copy(update={"next_block": None, "is_refill": True}))
+        end = yield from _by_pages(reading, start, keys)
     else:
         end = yield from _by_key(reading, start)
     return _after_copy(reading, end)
@@ -140,20 +136,22 @@ def _unsettled(reading: Reading, position: PgPosition, upto: Key | None) -> Cand
         return None
     candidate = position.candidates[0]
     if reading.writers.wait(candidate, reading.stream.options.writers_wait_s if position.batch == 0 else 0):
+        reading.catch_up()
         return None
     return candidate.model_copy(update={"key": upto[0]})
 
 
-def _by_pages(reading: Reading, position: PgPosition) -> Generator[Chunk, None, PgPosition]:
+def _by_pages(reading: Reading, position: PgPosition, keys: MissingKeys) -> Generator[Chunk, None, PgPosition]:
     """By ranges of heap pages, for keys in random order, where each chunk by key would touch every page.
 
-    A row that an update moves to an earlier page is missed, one that moves to a later page comes twice: the follow
-    pass brings the first, and the destination meets the second with an upsert.
+    A row that an update moves to a page already read is missed, one that moves the other way comes twice: the
+    destination meets the second with an upsert, and keys that are missing at the end are fetched. (The follow pass
+    would bring most of them, but not one whose update left the bookmark as it was.)
     """
     last = _block_count(reading)
     step = max(1, int(reading.stream.options.chunk_bytes * last / max(1, reading.table.byte_count)))
     block = position.next_block or 0
-    while block < last:
+    while block < last and _heap(reading) == position.heap:
         rows = reading.rows(
             sql.SQL("ctid >= {}::tid AND ctid < {}::tid").format(
                 sql.Literal(f"({block},0)"), sql.Literal(f"({block + step},0)")
@@ -162,6 +160,12 @@ def _by_pages(reading: Reading, position: PgPosition) -> Generator[Chunk, None, 
         block += step
         position = position.moved(next_block=block)
         yield Chunk(Write.APPEND, rows, position.dump(), is_first_copy=True)
+    # Looked at after the last read too: that one may have been of pages in another order.
+    if _heap(reading) != position.heap:
+        reading.report.warn("the table was rewritten during its first copy, which begins again")
+        return (yield from _by_key(reading, position.moved(next_block=None, heap=None, is_refill=True)))
+    for rows in reading.rows_of(keys.missing_keys(reading.keys(sql.SQL("true")))):
+        yield Chunk(Write.UPSERT, rows, position.dump(), is_first_copy=True)
     return position
 
 
@@ -169,7 +173,8 @@ def _after_copy(reading: Reading, end: PgPosition) -> PgPosition:
     """Follow from the watermark and the keys that the copy began with."""
     safe_key = end.safe_key
     if not end.is_refill and reading.key_kind in {KeyKind.SEQUENCE, KeyKind.NUMBER} and end.upto is not None:
-        safe_key = end.candidates[0].key if end.candidates else end.upto[0]
+        # Keys that came between the two look-ups lie above the lower one, and are the follow pass's.
+        safe_key = str(min(int(key) for key in (end.upto[0], *(each.key for each in end.candidates[:1]))))
     return end.model_copy(
         update={
             "phase": Phase.FOLLOW,

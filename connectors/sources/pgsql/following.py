@@ -18,14 +18,14 @@ from connectors.mapping import Mode
 from connectors.sources.pgsql.bookmarks import Bookmark
 from connectors.sources.pgsql.catalog import KeyKind
 from connectors.sources.pgsql.copying import ChunkSize, keyset_ranges
-from connectors.sources.pgsql.keys import among, between, key_texts
+from connectors.sources.pgsql.keys import between, key_texts
 from connectors.sources.pgsql.position import Candidate, Key, PgPosition
 from connectors.sources.pgsql.reading import Reading
 from connectors.sources.pgsql.rows import QueryRows
 
-_FETCH_KEYS = 10_000
 _KEPT_CANDIDATES = 8
 _NO_LAG = timedelta(0)
+_LEAST = {"int2": -(2**15), "int4": -(2**31), "int8": -(2**63)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +121,7 @@ def _parts(
         yield from _parsed_here(reading, bookmark, position)
     else:
         yield from _windows(reading, bookmark, position)
-    if reading.key_kind is KeyKind.ANYWHERE and not bookmark.column.not_null:
+    if reading.key_kind is not KeyKind.SEQUENCE and not bookmark.column.not_null:
         yield from _without_bookmark(reading, bookmark, keys)
 
 
@@ -149,10 +149,25 @@ def new_keys_condition(reading: Reading, position: PgPosition) -> sql.Composable
 
 def _overlapped(reading: Reading, safe_key: str | None) -> str | None:
     """From where keys are read: the stored one, less the overlap where keys appear out of order."""
-    if safe_key is None:
-        return None
-    out_of_order = reading.key_kind is KeyKind.NUMBER or reading.is_blind_standby
-    return str(int(safe_key) - reading.key_overlap) if out_of_order else safe_key
+    if safe_key is None or not _may_appear_late(reading):
+        return safe_key
+    low = int(safe_key) - reading.key_overlap
+    return str(low) if low >= _LEAST[reading.key[0].type.name] else None
+
+
+def _may_appear_late(reading: Reading) -> bool:
+    """True when a new key can lie below the safe one, and nothing but the key would show it."""
+    sequence = reading.sequence
+    if reading.key_kind is not KeyKind.SEQUENCE or sequence is None or reading.is_blind_standby:
+        return True
+    if reading.spec.key_overlap:
+        return True
+    bookmark_shows_it = (
+        reading.spec.mode is not Mode.LOGGING and reading.bookmark is not None and reading.bookmark.column.not_null
+    )
+    if bookmark_shows_it:
+        return False
+    return not sequence.is_always or reading.writers.last_drawn() is None
 
 
 def _windows(reading: Reading, bookmark: Bookmark, position: PgPosition) -> Iterator[QueryRows]:
@@ -208,7 +223,7 @@ def _parsed_here(reading: Reading, bookmark: Bookmark, position: PgPosition) -> 
             f"{reading.report.counts['unparsed_bookmarks']} values of bookmark {bookmark.column.name} tell no time;"
             " their rows are compared in every run"
         )
-    yield from _fetch(reading, due)
+    yield from reading.rows_of(due)
 
 
 def _without_bookmark(reading: Reading, bookmark: Bookmark, keys: MissingKeys) -> Iterator[QueryRows]:
@@ -216,12 +231,7 @@ def _without_bookmark(reading: Reading, bookmark: Bookmark, keys: MissingKeys) -
     null_rows = reading.keys(sql.SQL("{} IS NULL").format(bookmark.identifier))
     missing = keys.missing_keys(null_rows)
     reading.report.counts["null_bookmarks"] += null_rows.row_count
-    yield from _fetch(reading, missing)
-
-
-def _fetch(reading: Reading, keys: list[Key]) -> Iterator[QueryRows]:
-    for start in range(0, len(keys), _FETCH_KEYS):
-        yield reading.rows(among(reading.key, keys[start : start + _FETCH_KEYS]))
+    yield from reading.rows_of(missing)
 
 
 def grace(reading: Reading) -> timedelta:
@@ -249,7 +259,7 @@ def _safe_key(reading: Reading, position: PgPosition) -> tuple[str | None, tuple
         return position.safe_key, ()
     column = reading.key[0].name
     _refuse_backwards(reading, position)
-    if reading.key_kind is KeyKind.NUMBER or reading.is_blind_standby:
+    if reading.is_blind_standby:
         highest = reading.writers.highest_key(column)
         known = [int(key) for key in (highest, position.safe_key) if key is not None]
         return (str(max(known)) if known else None), ()
@@ -272,14 +282,12 @@ def _refuse_backwards(reading: Reading, position: PgPosition) -> None:
     """A sequence, or for logging the highest key, below the stored position: the source was restored or truncated."""
     if position.safe_key is None:
         return
-    highest: int | None
-    if reading.key_kind is KeyKind.SEQUENCE and reading.writers.may_read_sequence():
-        highest = reading.writers.last_drawn()
-    elif reading.spec.mode is Mode.LOGGING:
+    highest = reading.writers.last_drawn()
+    if highest is None and reading.spec.mode is not Mode.LOGGING:
+        return
+    if highest is None:
         found = reading.writers.highest_key(reading.key[0].name)
         highest = None if found is None else int(found)
-    else:
-        return
     if highest is None or highest < int(position.safe_key):
         side = reading.session.side
         msg = (

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -13,12 +13,15 @@ from connectors.mapping import TableSpec
 from connectors.postgres.session import Session
 from connectors.sources.pgsql.bookmarks import Bookmark
 from connectors.sources.pgsql.catalog import KeyKind, Sequence, SourceColumn, Table
+from connectors.sources.pgsql.keys import among
+from connectors.sources.pgsql.position import Key
 from connectors.sources.pgsql.rows import QueryRows
 from connectors.sources.pgsql.select import Selected
 from connectors.sources.pgsql.watermark import WatermarkReader
 from connectors.sources.pgsql.writers import Writers
 
 _FETCH_ROWS = 10_000
+_FETCH_KEYS = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +38,7 @@ class Reading:
         bookmark: None where the spec has none.
         watermark, writers: What can still appear.
         is_blind_standby: True when neither can be seen.
+        catch_up: Waits until a standby shows what its primary shows now; does nothing elsewhere.
         report: For the operator.
     """
 
@@ -51,6 +55,7 @@ class Reading:
     watermark: WatermarkReader
     writers: Writers
     is_blind_standby: bool
+    catch_up: Callable[[], None]
     report: RunReport
 
     @property
@@ -79,6 +84,11 @@ class Reading:
             sql.SQL("EXPLAIN (FORMAT JSON) SELECT 1 FROM {} WHERE {}").format(self.table.qualified, condition)
         )
         return int(plan[0]["Plan"]["Plan Rows"])
+
+    def rows_of(self, keys: list[Key]) -> Iterator[QueryRows]:
+        """The rows with these keys, some thousands at a time."""
+        for start in range(0, len(keys), _FETCH_KEYS):
+            yield self.rows(among(self.key, keys[start : start + _FETCH_KEYS]))
 
     @property
     def bookmark_timezone(self) -> str:

@@ -26,12 +26,11 @@ from connectors.sources.pgsql.catalog import (
 )
 from connectors.sources.pgsql.copying import begin_copy, copy
 from connectors.sources.pgsql.dumping import dump, query_columns, query_source
-from connectors.sources.pgsql.following import Bounds, buffer_pass, follow, source_keys, take_bounds
+from connectors.sources.pgsql.following import buffer_pass, follow, source_keys, take_bounds
 from connectors.sources.pgsql.outline import outline_dump, outline_run
 from connectors.sources.pgsql.position import PgPosition, Phase
 from connectors.sources.pgsql.reading import Reading
 from connectors.sources.pgsql.select import SNAPSHOT_COLUMN, Selected, select_list, snapshot_type
-from connectors.sources.pgsql.types import arrow_type
 from connectors.sources.pgsql.verify import SourceRows
 from connectors.sources.pgsql.watermark import WatermarkReader
 from connectors.sources.pgsql.writers import Writers
@@ -113,15 +112,18 @@ class PgsqlTableSource(Source):
         if position is None or self._needs_refill(position, reading):
             clock = reading.watermark.read()
             position = begin_copy(reading, clock.watermark, position)
+            reading.catch_up()
         if position.phase is Phase.COPY:
             was_copied_now = position.batch == 0
-            position = yield from copy(reading, position)
+            position = yield from copy(reading, position, request.keys)
         yield from self._follow(reading, position, request, was_copied_now=was_copied_now)
 
     def _follow(
         self, reading: Reading, position: PgPosition, request: ReadRequest, *, was_copied_now: bool
     ) -> Iterator[Chunk]:
-        bounds = self._bounds(reading, position)
+        bounds = take_bounds(reading, position)
+        # A standby must have replayed everything that the bounds stand for.
+        reading.catch_up()
         self._report.t0 = bounds.t0
         position = yield from follow(reading, position, bounds, request.keys, skip_comparison=was_copied_now)
         yield from buffer_pass(reading, position, bounds.t0)
@@ -141,7 +143,7 @@ class PgsqlTableSource(Source):
             table.qualified,
             table.kind,
             self._selected,
-            tuple(arriving[column.name] for column in table.columns if column.name in key),
+            tuple(arriving[name] for name in key),
             table.estimated_rows,
         )
 
@@ -181,13 +183,14 @@ class PgsqlTableSource(Source):
             bookmark=self._bookmark(table),
             watermark=WatermarkReader(
                 authority,
-                table.tree,
+                table.oid,
                 self._stream.options.clock_margin_s,
                 self._report,
                 is_blind_standby=is_blind,
             ),
             writers=Writers(authority, table, sequence),
             is_blind_standby=is_blind,
+            catch_up=self._catch_up,
             report=self._report,
         )
 
@@ -198,14 +201,14 @@ class PgsqlTableSource(Source):
 
     def _describe_query(self) -> StreamSchema:
         columns = query_columns(self._aside, query_source(self._aside, self._spec))
-        table = Table(0, "", self._spec.table_name, "q", None, 0, columns, (), (), ())
+        table = Table(0, "", self._spec.table_name, "q", None, 0, columns, (), (), has_children=False)
         self._selected = select_list(self._aside, table, self._stream)
         arriving = tuple(each.column for each in self._selected)
         return StreamSchema((*arriving, self._snapshot()), server_version=self._aside.major_version)
 
     def _snapshot(self) -> Column:
         pg_type = snapshot_type(self._stream)
-        return Column(SNAPSHOT_COLUMN, arrow_type(pg_type), pg_type, nullable=False)
+        return Column(SNAPSHOT_COLUMN, pg_type, nullable=False)
 
     def _key(self, table: Table) -> tuple[SourceColumn, ...]:
         return tuple(table.column(name, "primary_key", self._aside) for name in self._spec.keys)
@@ -315,11 +318,10 @@ class PgsqlTableSource(Source):
             )
         return self._primary, False
 
-    def _bounds(self, reading: Reading, position: PgPosition) -> Bounds:
-        """The bounds of a pass; a standby must have replayed everything that they stand for."""
-        bounds = take_bounds(reading, position)
+    def _catch_up(self) -> None:
+        """On a standby with a known primary, wait until it has replayed what the primary shows now."""
         if self._primary is None:
-            return bounds
+            return
         lsn = self._primary.value("SELECT pg_current_wal_lsn()")
         deadline = time.monotonic() + _REPLAY_WAIT_S
         while not self._aside.value("SELECT pg_last_wal_replay_lsn() >= %s::pg_lsn", [lsn]):
@@ -331,4 +333,3 @@ class PgsqlTableSource(Source):
                     stream=self._side.stream,
                 )
             time.sleep(_REPLAY_POLL_S)
-        return bounds
