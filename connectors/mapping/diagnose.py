@@ -163,7 +163,8 @@ def _specs(diagnosis: Diagnosis, raw: AnyMapping[Any, Any]) -> dict[str, list[Dr
 @cache
 def _adapter(model: type[Contract], name: str) -> TypeAdapter[Any]:
     field = model.model_fields[name]
-    annotated: Any = Annotated[field.annotation, field]
+    # The metadata only: a whole FieldInfo would bring the alias along, which means nothing outside a model.
+    annotated: Any = Annotated[(field.annotation, *field.metadata)] if field.metadata else field.annotation
     return TypeAdapter(annotated)
 
 
