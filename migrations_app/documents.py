@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping as AnyMapping
 from typing import Any, get_args
 
 from pydantic import BaseModel, SecretStr
 
 from connectors import mapping as contract
+from connectors.mapping.masks import PLACE_KEYS
 from migrations_app import secrets
 from migrations_app.models import Destination, Mapping, Source
 
@@ -54,6 +56,17 @@ def mapping_extras_raw(row: Mapping) -> dict[str, Any]:
     if row.process_dict:
         raw["process_dict"] = row.process_dict
     return raw
+
+
+def is_same_place(stored: AnyMapping[str, Any], shown: AnyMapping[str, Any], given: AnyMapping[str, Any]) -> bool:
+    """Tell whether an edited source or destination still sends its secrets to the same place, as safely.
+
+    Args:
+        stored: What the row shows.
+        shown: What was entered and is no secret.
+        given: Secrets that were entered: an address may be one.
+    """
+    return not any(stored.get(key) != shown.get(key) or key in given for key in PLACE_KEYS if key not in _TYPE_KEYS)
 
 
 _TYPE_KEYS = frozenset({"source_type", "destination_type"})

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from connectors.mapping import EVERY_TABLE, Issue, MappingError, unique_id
 from migrations_app.models import Mapping, Stream
 
@@ -16,24 +18,48 @@ def ensure_stream(mapping: Mapping, noun: str, name: str, destination_name: str)
         destination_name: The destination's name in the mapping.
 
     Raises:
-        MappingError: Another stream has the same id, since names are joined by underscores: table `a` to
-            destination `b_c` and table `a_b` to destination `c`.
+        MappingError: Another stream has the same id; see `clashes`.
     """
-    key = unique_id(mapping.pk, name, destination_name)
     stream, _ = Stream.objects.get_or_create(
-        unique_id=key,
+        unique_id=unique_id(mapping.pk, name, destination_name),
         defaults={"mapping": mapping, "noun": noun, "name": name, "destination_name": destination_name},
     )
-    if (stream.mapping_id, stream.name, stream.destination_name) != (mapping.pk, name, destination_name):
-        message = (
-            f"the stream of {noun} {name} would be called {key}, as that of {stream.noun} {stream.name} to "
-            f"destination {stream.destination_name} of mapping {stream.mapping_id} is; rename this destination"
-        )
-        raise MappingError([Issue(("destination", destination_name), message)])
+    if _place(stream) != (mapping.pk, name, destination_name):
+        raise MappingError([_clash(noun, name, destination_name, stream.unique_id, _place(stream))])
     if not stream.active or stream.noun != noun:
         Stream.objects.filter(pk=stream.pk).update(active=True, noun=noun)
         stream.active, stream.noun = True, noun
     return stream
+
+
+def clashes(mapping_id: str, noun: str, names: Sequence[str], destinations: Sequence[str]) -> list[Issue]:
+    """Find streams of a mapping that would have the id of another one.
+
+    Names are joined by underscores, so that table `a` to destination `b_c` and table `a_b` to destination `c`
+    come out alike.
+    """
+    places = [(mapping_id, name, destination) for name in names if name != EVERY_TABLE for destination in destinations]
+    stored = Stream.objects.filter(unique_id__in=[unique_id(*place) for place in places])
+    taken = {stream.unique_id: _place(stream) for stream in stored}
+    issues = []
+    for place in places:
+        key = unique_id(*place)
+        owner = taken.setdefault(key, place)
+        if owner != place:
+            issues.append(_clash(noun, place[1], place[2], key, owner))
+    return issues
+
+
+def _clash(noun: str, name: str, destination: str, key: str, owner: tuple[str, str, str]) -> Issue:
+    message = (
+        f"the stream of {noun} {name} would be called {key}, as that of {owner[1]} to destination {owner[2]} "
+        f"of mapping {owner[0]} is; rename this destination"
+    )
+    return Issue(("destination", destination), message)
+
+
+def _place(stream: Stream) -> tuple[str, str, str]:
+    return stream.mapping_id, stream.name, stream.destination_name
 
 
 def sync_streams(mapping: Mapping) -> list[Stream]:

@@ -55,6 +55,13 @@ class Command(BaseCommand):
             "--allow-deletes", type=int, metavar="N", help="approve up to N deletions that mirroring's guard refuses"
         )
         parser.add_argument("--run", metavar="UUID", help="execute this queued run, as a worker does")
+        parser.add_argument(
+            "--trigger",
+            choices=[kind.value for kind in TriggerKind],
+            default=TriggerKind.CLI.value,
+            help="who asks, as the runs record it",
+        )
+        parser.add_argument("--requested-by", default="", metavar="NAME", help="the user who asks")
 
     def handle(self, *_args: Any, **options: Any) -> None:
         if options["run"]:
@@ -93,9 +100,10 @@ class Command(BaseCommand):
             try:
                 run = runs.queue(
                     stream,
-                    trigger=TriggerKind.CLI,
+                    trigger=TriggerKind(options["trigger"]),
                     trigger_id=trigger_id,
                     allow_deletes=options["allow_deletes"],
+                    requested_by=options["requested_by"],
                     owner=this_process(),
                 )
             except runs.AlreadyRunningError as error:

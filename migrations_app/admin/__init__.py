@@ -1,0 +1,7 @@
+"""The admin: one file a subject. Everything that changes a run or a mapping's state goes through its own module."""
+
+from __future__ import annotations
+
+from migrations_app.admin import endpoints, mappings, outbox, queue, runs, settings, streams
+
+__all__ = ["endpoints", "mappings", "outbox", "queue", "runs", "settings", "streams"]

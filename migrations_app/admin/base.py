@@ -1,0 +1,36 @@
+"""The admin classes that all pages build on. To mypy they are Django's own, since unfold publishes no types."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from django.http import HttpRequest
+
+if TYPE_CHECKING:
+    from django.contrib import admin
+
+    BaseAdmin = admin.ModelAdmin[Any]
+    BaseStackedInline = admin.StackedInline[Any, Any]
+    BaseTabularInline = admin.TabularInline[Any, Any]
+else:
+    from unfold.admin import ModelAdmin as BaseAdmin
+    from unfold.admin import StackedInline as BaseStackedInline
+    from unfold.admin import TabularInline as BaseTabularInline
+
+__all__ = ["BaseAdmin", "BaseStackedInline", "BaseTabularInline", "ReadOnlyAdmin"]
+
+
+class ReadOnlyAdmin(BaseAdmin):
+    """Rows that people look at and only the program writes."""
+
+    def has_add_permission(self, request: HttpRequest) -> bool:  # noqa: ARG002 - Django's signature
+        """Nobody adds."""
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:  # noqa: ARG002 - Django's signature
+        """Nobody changes."""
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:  # noqa: ARG002 - Django's signature
+        """Nobody deletes."""
+        return False

@@ -1,0 +1,115 @@
+"""Mappings in the admin: one page for a job, its destinations and specs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django import forms
+from django.contrib import admin, messages
+from django.http import HttpRequest
+
+from connectors.mapping import RedisConfig
+from migrations_app import secrets, starting
+from migrations_app.admin.base import BaseAdmin
+from migrations_app.admin.contract_fields import part_issues
+from migrations_app.admin.run_action import may_start
+from migrations_app.admin.secret_fields import SecretFormField
+from migrations_app.admin.specs import SPEC_INLINES, DestinationInline, MappingPartFormSet
+from migrations_app.models import Mapping
+from migrations_app.streams import sync_streams
+
+_REDIS = {"redis_url": "redis.url", "redis_password": "redis.password"}
+
+
+class MappingForm(forms.ModelForm):  # type: ignore[type-arg]
+    """The head of a mapping's page."""
+
+    redis_url = SecretFormField(label="Redis url", help_text="Kafka: where records wait for a full batch.")
+    redis_password = SecretFormField(label="Redis password")
+
+    class Meta:
+        model = Mapping
+        fields = ("id", "enabled", "description", "source", "get_table_name", "process_dict")
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        for name, path in _REDIS.items():
+            field = self.fields.get(name)
+            if isinstance(field, SecretFormField):
+                field.tell(self.instance.secrets.get(path))
+
+    def clean(self) -> dict[str, Any]:
+        """Take the Redis server over; the mapping as a whole is checked with its lists."""
+        cleaned: dict[str, Any] = super().clean() or {}
+        source = cleaned.get("source", getattr(self.instance, "source", None))
+        given = {path: cleaned[name] for name, path in _REDIS.items() if cleaned.get(name)}
+        kept = {} if "redis.url" in given else self.instance.secrets
+        sealed = {**kept, **secrets.seal_all(given)} if source and source.source_type == "kafka" else {}
+        self.instance.secrets = sealed
+        self.instance.redis = {} if sealed else None
+        if sealed:
+            self._check_redis({path.removeprefix("redis."): value for path, value in sealed.items()})
+        return cleaned
+
+    def _check_redis(self, sealed: dict[str, str]) -> None:
+        try:
+            raw = secrets.unseal_all(sealed)
+        except secrets.SecretUnreadableError as error:
+            self.add_error(None, str(error))
+            return
+        for issue in part_issues(RedisConfig, raw):
+            self.add_error(f"redis_{issue.loc[0]}", issue.message)
+
+
+@admin.register(Mapping)
+class MappingAdmin(BaseAdmin):
+    """Jobs: what to copy from where to where, and when."""
+
+    form = MappingForm
+    list_display = ("id", "source", "enabled", "description", "updated_at")
+    list_filter = ("enabled", "source__source_type")
+    search_fields = ("id", "description")
+    list_select_related = ("source",)
+    autocomplete_fields = ("source",)
+    actions = ("run_now",)
+    fieldsets = (
+        (None, {"fields": ("id", "enabled", "description", "source")}),
+        (
+            "Kafka",
+            {"fields": ("redis_url", "redis_password", "get_table_name", "process_dict"), "classes": ("collapse",)},
+        ),
+    )
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:  # noqa: ARG002 - Django's signature
+        """The id is for good."""
+        return ("id",) if obj is not None else ()
+
+    def get_inlines(self, request: HttpRequest, obj: Any) -> list[Any]:  # noqa: ARG002 - Django's signature
+        """The lists that fit the source; all of them while there is none."""
+        if obj is None or obj.source_id is None:
+            return [DestinationInline, *SPEC_INLINES.values()]
+        return [DestinationInline, SPEC_INLINES[obj.noun]]
+
+    def _create_formsets(self, request: HttpRequest, obj: Any, change: bool) -> Any:
+        formsets, inlines = super()._create_formsets(request, obj, change)  # type: ignore[misc]
+        parts = tuple(each for each in formsets if isinstance(each, MappingPartFormSet))
+        for formset in parts:
+            formset.siblings = parts
+        return formsets, inlines
+
+    def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
+        """Save the lists, then let the streams follow."""
+        super().save_related(request, form, formsets, change)
+        sync_streams(Mapping.objects.get(pk=form.instance.pk))
+
+    def has_run_permission(self, request: HttpRequest) -> bool:
+        """Running is a permission of its own."""
+        return request.user.has_perm("migrations_app.run_mapping")
+
+    @admin.action(description="Run now", permissions=["run"])
+    def run_now(self, request: HttpRequest, queryset: Any) -> None:
+        """Start the selected mappings, each in a process of its own."""
+        for mapping in queryset:
+            if may_start(request, mapping):
+                starting.start_detached(mapping.pk, requested_by=request.user.get_username())
+                messages.success(request, f"Started {mapping.pk}. Its runs appear under Runs.")

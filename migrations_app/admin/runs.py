@@ -1,0 +1,93 @@
+"""Runs in the admin: to look at; runs.py alone changes them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import admin
+
+from migrations_app.admin.base import BaseTabularInline, ReadOnlyAdmin
+from migrations_app.models import Run, RunEvent
+
+
+class EventInline(BaseTabularInline):
+    """The run's log."""
+
+    model = RunEvent
+    fields = ("at", "level", "message")
+    readonly_fields = fields
+    extra = 0
+    can_delete = False
+
+    def has_add_permission(self, request: Any, obj: Any = None) -> bool:  # noqa: ARG002 - Django's signature
+        """Nobody adds."""
+        return False
+
+
+@admin.register(Run)
+class RunAdmin(ReadOnlyAdmin):
+    """What became of every run."""
+
+    list_display = (
+        "stream",
+        "state",
+        "trigger",
+        "started_at",
+        "duration",
+        "read",
+        "inserted",
+        "updated",
+        "deleted",
+        "error_class",
+    )
+    list_filter = ("state", "trigger", "error_class", "stream__mapping")
+    search_fields = ("stream__unique_id", "id", "trigger_id")
+    date_hierarchy = "created_at"
+    list_select_related = ("stream",)
+    inlines = (EventInline,)
+    fieldsets = (
+        (None, {"fields": ("stream", "state", "reason", "error_class", "error_message", "remedy", "warnings")}),
+        (
+            "Progress",
+            {
+                "fields": (
+                    "phase",
+                    "read",
+                    "inserted",
+                    "updated",
+                    "deleted",
+                    "byte_count",
+                    "rows_expected",
+                    "counters",
+                )
+            },
+        ),
+        (
+            "Times",
+            {"fields": ("created_at", "started_at", "heartbeat_at", "finished_at", "duration", "lease_until")},
+        ),
+        (
+            "Origin",
+            {
+                "fields": (
+                    "trigger",
+                    "trigger_id",
+                    "requested_by",
+                    "request",
+                    "allow_deletes",
+                    "resumes",
+                    "owner_host",
+                    "owner_pid",
+                    "lease_epoch",
+                    "stop_requested",
+                    "stop_reason",
+                    "plan",
+                )
+            },
+        ),
+    )
+
+    @admin.display(description="seconds")
+    def duration(self, run: Run) -> str:
+        """How long it ran."""
+        return "" if run.seconds is None else f"{run.seconds:.1f}"
