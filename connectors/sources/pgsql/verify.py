@@ -13,6 +13,8 @@ from connectors.postgres.session import Session
 from connectors.sources.pgsql.select import Selected
 from connectors.types import Column
 
+#: Below this a sample of pages can be empty, and reading all keys is quick.
+_SAMPLED_FROM_ROWS = 200_000
 _SAMPLED_PER_PART = 50
 _SAMPLED_KINDS = frozenset({"r", "p", "m"})
 _PERCENT = 100.0
@@ -57,8 +59,11 @@ class SourceRows(Comparable):
 
     def split(self, key_range: KeyRange, parts: int) -> list[KeyRange]:
         self._begin()
-        if key_range == KeyRange() and self._kind in _SAMPLED_KINDS and self.estimated_rows:
-            return self._by_sample(parts, self.estimated_rows)
+        rows = self.estimated_rows or 0
+        if key_range == KeyRange() and self._kind in _SAMPLED_KINDS and rows >= _SAMPLED_FROM_ROWS:
+            ranges = self._by_sample(parts, rows)
+            if len(ranges) > 1:
+                return ranges
         return hashing.split(self._session, self._rows(()), key_range, parts)
 
     def _by_sample(self, parts: int, rows: int) -> list[KeyRange]:
