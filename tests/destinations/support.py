@@ -28,9 +28,7 @@ class ServerRows(RowStream):
         binary: Whether binary COPY data is offered.
     """
 
-    def __init__(
-        self, database: PgDatabase, columns: Sequence[Column], query: str, *, binary: bool = True
-    ) -> None:
+    def __init__(self, database: PgDatabase, columns: Sequence[Column], query: str, *, binary: bool = True) -> None:
         self.columns = tuple(columns)
         names = [f'"{each.name}"' for each in columns]
         cast = ", ".join(f"{name}::{each.pg_type.text}" for name, each in zip(names, columns, strict=True))
@@ -73,7 +71,11 @@ def make_spec(**overrides: Any) -> TableSpec:
     }
     keys |= overrides
     if keys["mode"] == "dumping":
-        keys = {name: value for name, value in keys.items() if name not in {"primary_key", "primary_key_datatype", "bookmark"}}
+        keys = {
+            name: value
+            for name, value in keys.items()
+            if name not in {"primary_key", "primary_key_datatype", "bookmark"}
+        }
     return TableSpec.model_validate(keys)
 
 
@@ -106,12 +108,18 @@ def make_config(database: PgDatabase, **overrides: Any) -> Config:
 class Bench:
     """A destination on a test's database, with short ways to write rows and look at them."""
 
-    def __init__(self, database: PgDatabase, stream: Stream | None = None, schema: StreamSchema = ORDERS, **config: Any) -> None:
+    def __init__(
+        self,
+        database: PgDatabase,
+        stream: Stream | None = None,
+        schema: StreamSchema = ORDERS,
+        config: Mapping[str, Any] | None = None,
+    ) -> None:
         self.database = database
         self.stream = stream or make_stream()
         self.schema = schema
         self.report = RunReport()
-        self.destination = PgsqlDestination(make_config(database, **config), self.stream, self.report)
+        self.destination = PgsqlDestination(make_config(database, **(config or {})), self.stream, self.report)
 
     def start(self, epoch_floor: int = 0) -> Prepared:
         """Open and prepare."""
@@ -154,9 +162,14 @@ class Bench:
 
 
 @contextmanager
-def bench(database: PgDatabase, stream: Stream | None = None, schema: StreamSchema = ORDERS, **config: Any) -> Iterator[Bench]:
+def bench(
+    database: PgDatabase,
+    stream: Stream | None = None,
+    schema: StreamSchema = ORDERS,
+    config: Mapping[str, Any] | None = None,
+) -> Iterator[Bench]:
     """A bench that is closed at the end."""
-    made = Bench(database, stream, schema, **config)
+    made = Bench(database, stream, schema, config)
     try:
         yield made
     finally:
@@ -167,8 +180,7 @@ def session_count(database: PgDatabase) -> int:
     """Number of writers that are connected."""
     return int(
         database.value(
-            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND application_name LIKE 'dms-write%%'"
+            "SELECT count(*) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND application_name LIKE 'dms-write%'"
         )
     )
-
-
