@@ -1,0 +1,1 @@
+"""Tests of the PostgreSQL source under load: many writers, open transactions, frozen processes."""
