@@ -14,7 +14,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, BinaryIO, ClassVar
 
-from connectors.mapping import ApiSpec, CollectionSpec, Mode, TableSpec, TopicSpec
+from connectors.mapping import ApiSpec, CollectionSpec, KeepaliveKwargs, Mode, TableSpec, TopicSpec
 from connectors.types import Column, StreamSchema
 
 Spec = TableSpec | CollectionSpec | TopicSpec | ApiSpec
@@ -38,6 +38,7 @@ class Options:
         statement_timeout_s: For each statement; 0 for none.
         lock_timeout_s: For each wait on a lock.
         chunk_bytes: About how many bytes one chunk of a first copy holds.
+        keepalive: TCP keepalive of database connections, under libpq's names.
     """
 
     clock_margin_s: float = 60.0
@@ -50,6 +51,7 @@ class Options:
     statement_timeout_s: int = 0
     lock_timeout_s: int = 30
     chunk_bytes: int = 64 * 1024 * 1024
+    keepalive: KeepaliveKwargs = field(default_factory=KeepaliveKwargs)
 
 
 @dataclass(frozen=True, slots=True)
@@ -343,7 +345,10 @@ class Source(ABC):
 
     @abstractmethod
     def outline(self, position: Position | None) -> Outline:
-        """What `read` would do now, for a dry run; `describe` first. Reads no row, but may wait for the watermark as a run does."""
+        """What `read` would do now, for a dry run; `describe` first.
+
+        Reads no row, but may wait for the watermark as a run does.
+        """
 
     def acknowledge(self, position: Position) -> None:  # noqa: B027 - most sources keep no offsets of their own
         """Tell the source that everything up to the position is recorded (consumer offsets and the like)."""

@@ -107,7 +107,7 @@ def _plan(
 ) -> Plan:
     config = resolved.destination[destination_name]
     stream_row = ensure_stream(row, spec.noun, spec.name, destination_name)
-    options = Options(**settings.DMS_OPTIONS)
+    options = Options(**settings.DMS_OPTIONS, keepalive=service.keepalive_kwargs)
     if isinstance(spec, contract.TableSpec) and "max_delete_fraction" in spec.model_fields_set:
         options = replace(options, max_delete_fraction=spec.max_delete_fraction)
     stream = Stream(

@@ -33,7 +33,6 @@ _FIXED_SETTINGS = {
 # Lets a server notice within seconds that a killed client is gone.
 # Source: https://www.postgresql.org/docs/current/runtime-config-connection.html
 _CHECK_INTERVAL_SINCE = 140000
-_KEEPALIVES = {"keepalives": 1, "keepalives_idle": 30, "keepalives_interval": 10, "keepalives_count": 3}
 
 
 class Address(Protocol):
@@ -223,7 +222,7 @@ def _connect(address: Address, side: Side, options: Options, *, read_only: bool)
         "connect_timeout": options.connect_timeout_s,
         "application_name": name.encode()[:63].decode(errors="ignore"),
         "client_encoding": "UTF8",
-        **_KEEPALIVES,
+        **options.keepalive.model_dump(),
     }
     connection: psycopg2.extensions.connection = psycopg2.connect(
         **{key: value for key, value in parameters.items() if value is not None}
