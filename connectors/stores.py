@@ -90,7 +90,7 @@ class MongoStore:
 
         Args:
             key: One field and its value, such as ``{"run_id": ...}``. It identifies the document.
-            fields: All other fields; those that the document has beyond them stay.
+            fields: All other fields of the document.
             version: Of these news.
 
         Returns:
@@ -100,25 +100,28 @@ class MongoStore:
             DestinationUnavailable, DestinationAuthFailed, DestinationError, ConfigError: As they say.
         """
         ((name, value),) = key.items()
-        change = {"$set": {**fields, "version": {"epoch": version.epoch, "sequence": version.sequence}}}
-        older = {
+        document = {
             name: value,
-            "$or": [
-                {"version": {"$exists": False}},
-                {"version.epoch": {"$lt": version.epoch}},
-                {"version.epoch": version.epoch, "version.sequence": {"$lte": version.sequence}},
-            ],
+            **fields,
+            "version": {"epoch": version.epoch, "sequence": version.sequence},
         }
+        no_newer = [
+            {"version": {"$exists": False}},
+            {"version.epoch": {"$lt": version.epoch}},
+            {"version.epoch": version.epoch, "version.sequence": {"$lte": version.sequence}},
+        ]
+        # $and, and a whole document instead of $set: servers that only speak MongoDB's protocol get other forms wrong.
+        older = {"$and": [{name: value}, {"$or": no_newer}]}
         with self._errors(), pymongo.timeout(self._timeout_s):
-            if self._collection.update_one(older, change).matched_count:
+            if self._collection.replace_one(older, document).matched_count:
                 return True
             if self._collection.find_one({name: value}, {"_id": 1}) is not None:
                 return False
             # Two writers may both find nothing. The id is made of the key, so that one of them fails here.
             try:
-                self._collection.insert_one({"_id": f"{name}:{value}", name: value, **change["$set"]})
+                self._collection.insert_one({"_id": f"{name}:{value}", **document})
             except DuplicateKeyError:
-                return bool(self._collection.update_one(older, change).matched_count)
+                return bool(self._collection.replace_one(older, document).matched_count)
             return True
 
     def index(self, *names: str) -> None:

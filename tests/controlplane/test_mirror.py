@@ -72,6 +72,9 @@ def test_checkpoint_arrives_in_the_documented_shape(stores: Stores, stream: Stre
     assert document["last_migrated_record_for_id"] == UNIQUE_ID
     assert document["record_id"] == "eu,17"
     assert abs(document["timing"] - before.replace(tzinfo=None)) < timedelta(seconds=10)
+    mirror.enqueue_checkpoint(stream, {"cursor": ["eu", "18"]}, epoch=3)
+    mirror.drain()
+    assert stores.only("state")["timing"] > document["timing"]
 
 
 def test_run_arrives_in_the_documented_shape(stores: Stores, stream: Stream) -> None:
@@ -112,6 +115,19 @@ def test_run_arrives_in_the_documented_shape(stores: Stores, stream: Stream) -> 
     assert wanted.items() <= document.items()
     last_run = stores.only("state")
     assert (last_run["last_run_cron_job_for_id"], last_run["record_id"]) == (UNIQUE_ID, "99")
+
+
+def test_last_run_and_last_record_are_documents_of_their_own(stores: Stores, stream: Stream) -> None:
+    mirror.enqueue_checkpoint(stream, {"cursor": ["7"]}, epoch=2)
+    mirror.enqueue_run(make_run(stream, state=RunState.SUCCEEDED, lease_epoch=2))
+
+    assert mirror.drain().delivered == 3
+
+    keys = [
+        set(document) & {"last_run_cron_job_for_id", "last_migrated_record_for_id"}
+        for document in stores.documents("state")
+    ]
+    assert sorted(map(sorted, keys)) == [["last_migrated_record_for_id"], ["last_run_cron_job_for_id"]]
 
 
 def test_failed_run_leaves_the_last_successful_one_in_place(stores: Stores, stream: Stream) -> None:
