@@ -13,6 +13,7 @@ class UserTypeKind(StrEnum):
     DOMAIN = "domain"
     COMPOSITE = "composite"
     RANGE = "range"
+    MULTIRANGE = "multirange"
     EXTENSION = "extension"
 
 
@@ -25,7 +26,8 @@ class UserType:
         kind: What it is.
         labels: An enum's labels, in their order.
         attributes: A composite's attributes as (name, type).
-        base: A domain's base type, or a range's subtype.
+        base: A domain's base type, a range's subtype, or a multirange's range.
+        multirange: Name of the multirange type that comes with a range.
         extension: The extension that owns the type, for EXTENSION.
     """
 
@@ -35,6 +37,7 @@ class UserType:
     attributes: tuple[tuple[str, PgType], ...] = ()
     base: PgType | None = None
     extension: str | None = None
+    multirange: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -65,5 +65,5 @@ def among(columns: Sequence[SourceColumn], keys: Sequence[Key]) -> sql.Composabl
 
 
 def type_name(column: SourceColumn) -> sql.Composable:
-    """The column's type for a cast; user types are compared as they are found on the search path of the source."""
-    return sql.SQL(column.type.pg.text) if column.type.pg.user is None else sql.Identifier(column.type.pg.text)
+    """The column's type for a cast on the source's own sessions."""
+    return sql.SQL(column.type.local)

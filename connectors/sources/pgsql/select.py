@@ -110,11 +110,11 @@ def _masked(expression: sql.Composable, column: SourceColumn, count: int, sessio
     """Texts lose their last `count` characters to X; whole numbers are rounded down to a multiple of 10^count."""
     if column.type.name in _MASKED_TEXTS:
         return sql.SQL("(left({0}, -{1}) || repeat('X', least({1}, length({0}))))::{2}").format(
-            expression, sql.Literal(count), sql.SQL(column.type.pg.text)
+            expression, sql.Literal(count), sql.SQL(column.type.local)
         )
     if column.type.name in _MASKED_NUMBERS:
         return sql.SQL("(floor({0}::numeric / 1e{1}) * 1e{1})::{2}").format(
-            expression, sql.SQL(str(count)), sql.SQL(column.type.pg.text)
+            expression, sql.SQL(str(count)), sql.SQL(column.type.local)
         )
     msg = (
         f"`masking_columns` names column {column.name} of type {column.type.pg.text}, but only text and whole-number"

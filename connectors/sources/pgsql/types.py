@@ -12,6 +12,7 @@ from connectors.types import PgType, UserType, UserTypeKind
 # Types with a hand-assigned oid are the same in every server of one version; later ones are made by initdb or users.
 # Source: src/include/access/transam.h, FirstGenbkiObjectId
 _FIRST_UNSTABLE_OID = 10000
+_MULTIRANGES_SINCE = 14
 
 _TYPE_QUERY = """
 SELECT t.oid, t.typname, t.typtype::text, t.typelem, t.typbasetype, t.typtypmod, t.typrelid, t.typcategory::text,
@@ -23,24 +24,34 @@ SELECT t.oid, t.typname, t.typtype::text, t.typelem, t.typbasetype, t.typtypmod,
 FROM pg_type t WHERE t.oid = %(oid)s
 """
 
-# These name objects of their own database, so that their value means nothing elsewhere but as text.
-_OBJECT_NAMES = frozenset(
-    f"reg{name}"
-    for name in (
-        "class",
-        "collation",
-        "config",
-        "dictionary",
-        "namespace",
-        "oper",
-        "operator",
-        "proc",
-        "procedure",
-        "role",
-        "type",
-        "database",
-    )
+# These name objects of their own database, or have no input, so that their value means nothing elsewhere but as text.
+_TEXT_ELSEWHERE = frozenset(
+    {
+        "aclitem",
+        "gtsvector",
+        "pg_brin_bloom_summary",
+        "pg_brin_minmax_multi_summary",
+        "pg_dependencies",
+        "pg_mcv_list",
+        "pg_ndistinct",
+        "pg_node_tree",
+        "regclass",
+        "regcollation",
+        "regconfig",
+        "regdatabase",
+        "regdictionary",
+        "regnamespace",
+        "regoper",
+        "regoperator",
+        "regproc",
+        "regprocedure",
+        "regrole",
+        "regtype",
+    }
 )
+# The server does not take back the binary form that it gives of empty ones.
+# Source: src/backend/utils/adt: tsqueryrecv in tsquery.c, int2vectorrecv in int.c, oidvectorrecv in oid.c
+_NO_BINARY = frozenset({"tsquery", "int2vector", "oidvector"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,12 +61,14 @@ class SourceType:
     Attributes:
         pg: What a destination needs to keep it.
         name: Its bare name, such as ``timestamptz``; an array's is that of its element with ``_`` before it.
+        local: The type as a cast on the source's own sessions names it, with its schema where that is needed.
         is_array: True for arrays of anything.
         has_binary: True when its binary form means the same on every server of the version.
     """
 
     pg: PgType
     name: str
+    local: str
     is_array: bool
     has_binary: bool
 
@@ -90,17 +103,19 @@ class TypeCatalog:
             return SourceType(
                 _array_of(inner.pg, text),
                 name if name.startswith("_") else f"_{name}",
+                text,
                 True,
                 inner.has_binary and has_io,
             )
         if extension:
             user = UserType(name, UserTypeKind.EXTENSION, extension=extension)
-            return SourceType(PgType(_modified(name, text), user), name, False, False)
+            return SourceType(PgType(_modified(name, text), user), name, text, False, False)
         if oid < _FIRST_UNSTABLE_OID:
-            return SourceType(PgType(text), name, False, bool(has_io))
+            return SourceType(PgType(text), name, text, False, bool(has_io) and name not in _NO_BINARY)
         return SourceType(
             PgType(name, self._user_type(name, typtype, base, base_typmod, relation, subtype, oid)),
             name,
+            text,
             False,
             False,
         )
@@ -123,7 +138,10 @@ class TypeCatalog:
         if typtype == "d":
             return UserType(name, UserTypeKind.DOMAIN, base=self.type_of(base, base_typmod).pg)
         if typtype == "r" and subtype:
-            return UserType(name, UserTypeKind.RANGE, base=self.type_of(subtype).pg)
+            return UserType(name, UserTypeKind.RANGE, base=self.type_of(subtype).pg, multirange=self._multirange(oid))
+        if typtype == "m":
+            ranged = self._session.value("SELECT rngtypid FROM pg_range WHERE rngmultitypid = %s", [oid])
+            return UserType(name, UserTypeKind.MULTIRANGE, base=self.type_of(ranged).pg)
         if typtype == "c":
             attributes = self._session.rows(
                 "SELECT attname, atttypid, atttypmod FROM pg_attribute"
@@ -142,6 +160,15 @@ class TypeCatalog:
             " or cast it to text there",
         )
 
+    def _multirange(self, range_oid: int) -> str | None:
+        if self._session.major_version < _MULTIRANGES_SINCE:
+            return None
+        name: str = self._session.value(
+            "SELECT t.typname FROM pg_range r JOIN pg_type t ON t.oid = r.rngmultitypid WHERE r.rngtypid = %s",
+            [range_oid],
+        )
+        return name
+
 
 def _array_of(inner: PgType, text: str) -> PgType:
     return PgType(inner.text, inner.user, is_array=True) if inner.user else PgType(text)
@@ -155,7 +182,7 @@ def _modified(name: str, text: str) -> str:
 
 def arriving(source_type: SourceType, *, strict: bool) -> PgType:
     """The type at the destination: json and timestamptz become text and UTC wall time unless the spec is strict."""
-    if source_type.element in _OBJECT_NAMES:
+    if source_type.element in _TEXT_ELSEWHERE:
         return PgType("text[]" if source_type.is_array else "text")
     if strict:
         return source_type.pg
