@@ -5,12 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from io import StringIO
 from typing import Any
+
+from django.core.management import CommandError, call_command
 
 from connectors.base import Destination, Options, RunReport, Source, Stream
 from connectors.comparison import Comparison, Difference, compare
 from connectors.mapping import TableSpec, parse_mapping
 from connectors.registry import create_destination, create_source
+from migrations_app import mapping_io, settings_io
+
+#: The mapping's id under which `run_once` runs its streams.
+MAPPING_ID = "test"
+_STORE = {"url": "mongodb://store.invalid", "db_name": "dms", "collection_name": "state"}
 
 
 @dataclass
@@ -63,3 +71,30 @@ def compare_once(raw: dict[str, Any], *, table: int = 0, named_keys: int = 20) -
 def named(comparison: Comparison) -> dict[tuple[str, ...], Difference]:
     """The differing keys that a comparison named."""
     return {each.key: each.difference for each in comparison.differing}
+
+
+def register(raw: dict[str, Any]) -> None:
+    """Put a mapping and the service settings into the control database."""
+    settings_io.save_settings(settings_io.parse_settings({"encryption_store": _STORE, "dashboard_store": _STORE}))
+    mapping_io.save_mapping(MAPPING_ID, mapping_io.parse(raw))
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a command printed, and how it ended."""
+
+    code: int
+    out: str
+    error: str
+
+
+def command(name: str, *arguments: str, mapping_id: str = MAPPING_ID) -> Outcome:
+    """Run a command on the registered mapping."""
+    out, error = StringIO(), StringIO()
+    try:
+        call_command(name, mapping_id, *arguments, stdout=out, stderr=error)
+    except CommandError as refused:
+        return Outcome(refused.returncode, out.getvalue(), f"{error.getvalue()}{refused}")
+    except SystemExit as ended:
+        return Outcome(int(ended.code or 0), out.getvalue(), error.getvalue())
+    return Outcome(0, out.getvalue(), error.getvalue())

@@ -1,0 +1,92 @@
+"""`manage.py verify_migration ID`: is at the destination what is at the source?"""
+
+from __future__ import annotations
+
+import json
+from argparse import ArgumentParser
+from typing import Any
+
+from django.core.management.base import BaseCommand
+
+from connectors.comparison import Comparison, Difference, Verdict
+from migrations_app.management.listing import write_rows
+from migrations_app.management.selecting import ExitCode, add_selection, selected_plans
+from migrations_app.verbs.verify import NAMED_KEYS, Verification, verify
+
+
+class Command(BaseCommand):
+    """Compare source and destination."""
+
+    requires_system_checks = ()
+    help = (
+        "Compare row counts and full-row hashes of source and destination by key range, and name the first keys that"
+        " differ. Changes nothing. What changed at the source since the last run differs too: run the mapping first,"
+        " or while nobody writes. Exit codes: 0 all equal, 5 a difference, 1 it could not be found out, 2 mapping or"
+        " settings wrong."
+    )
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        add_selection(parser)
+        parser.add_argument(
+            "--keys", type=int, default=NAMED_KEYS, metavar="N", help="how many differing keys to name (%(default)s)"
+        )
+        parser.add_argument("--json", action="store_true", help="print one JSON document")
+
+    def handle(self, *_args: Any, **options: Any) -> None:
+        plans = selected_plans(options)
+        found = [verify(plan, named_keys=max(1, options["keys"])) for plan in plans]
+        if options["json"]:
+            self.stdout.write(json.dumps([each.as_dict() for each in found], indent=2))
+        else:
+            self._print(found)
+        code = _exit_code(found)
+        if code:
+            raise SystemExit(int(code))
+
+    def _print(self, found: list[Verification]) -> None:
+        if not found:
+            self.stdout.write("the mapping has no destination, so there is nothing to compare")
+            return
+        numbers = ("rows at source", "at destination", *(each.value for each in Difference), "time")
+        rows = [
+            (each.stream_id, each.mode, each.verdict.value, *_figures(each.comparison), f"{each.seconds:.1f} s")
+            for each in found
+        ]
+        write_rows(self.stdout, ("stream", "mode", "result", *numbers), rows, numbers=numbers)
+        for each in found:
+            for line in _details(each):
+                self.stdout.write(f"{each.stream_id} {line}")
+
+
+def _figures(found: Comparison | None) -> list[str]:
+    if found is None:
+        return ["-"] * (2 + len(Difference))
+    least = "" if found.is_counted else "at least "
+    counts = [found.counts[difference] for difference in Difference]
+    return [
+        f"{found.source_rows:,}",
+        f"{found.destination_rows:,}",
+        *(f"{least if count else ''}{count:,}" for count in counts),
+    ]
+
+
+def _details(each: Verification) -> list[str]:
+    lines = [f"error: {each.error}"] if each.error else []
+    found = each.comparison
+    if found is not None:
+        lines += found.reasons
+        lines += [f"note: {note}" for note in found.notes]
+        if found.ignored_columns:
+            lines.append(f"note: not compared, as only the destination has them: {', '.join(found.ignored_columns)}")
+        if found.differing:
+            lines.append(f"keys ({', '.join(found.key)}) that differ, the first {len(found.differing)}:")
+            lines += [f"  {differing.difference:<10} {', '.join(differing.key)}" for differing in found.differing]
+    return lines
+
+
+def _exit_code(found: list[Verification]) -> ExitCode:
+    """A difference that was found says more than what could not be found out."""
+    verdicts = {each.verdict for each in found}
+    if Verdict.DIFFERENT in verdicts:
+        return ExitCode.MISMATCH
+    return ExitCode.FAILED if Verdict.UNKNOWN in verdicts else ExitCode.DONE

@@ -1,0 +1,55 @@
+"""What the commands share that work on the streams of one mapping: arguments, exit codes, and how they refuse."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser
+from collections.abc import Iterator
+from contextlib import contextmanager
+from enum import IntEnum
+from typing import Any
+
+from django.core.management.base import CommandError
+
+from connectors.errors import ConfigError, ConnectorError
+from connectors.mapping import MappingError
+from migrations_app import plans
+from migrations_app.management.refusals import issue_lines, refusal
+from migrations_app.plans import Plan
+from migrations_app.secrets import SecretUnreadableError
+
+
+class ExitCode(IntEnum):
+    """What a command's exit code says."""
+
+    DONE = 0
+    FAILED = 1
+    DOCUMENT_WRONG = 2
+    ALREADY_RUNNING = 3
+    MISMATCH = 5
+
+
+def add_selection(parser: ArgumentParser) -> None:
+    """Declare which mapping, and which of its streams."""
+    parser.add_argument("mapping_id", metavar="ID", help="the mapping's id")
+    parser.add_argument("--table", help="only this table (collection, topic or API), as the mapping names it")
+    parser.add_argument("--destination", help="only this destination")
+
+
+def selected_plans(options: dict[str, Any]) -> list[Plan]:
+    """The plans that `add_selection` selects; a mistake ends the command."""
+    with refusing(options["mapping_id"]):
+        return plans.build(options["mapping_id"], table=options["table"], destination=options["destination"])
+
+
+@contextmanager
+def refusing(place: str) -> Iterator[None]:
+    """End the command with the exit code and the sentence of the error that is raised inside."""
+    try:
+        yield
+    except MappingError as error:
+        raise refusal(issue_lines(place, error)) from error
+    except (ConfigError, SecretUnreadableError) as error:
+        raise refusal([f"{place}: {error}"]) from error
+    except ConnectorError as error:
+        message = f"{place}: {error}"
+        raise CommandError(message, returncode=ExitCode.FAILED) from error

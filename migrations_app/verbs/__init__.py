@@ -1,0 +1,1 @@
+"""The verbs besides `run`, one file each: what commands, admin and API call alike."""
