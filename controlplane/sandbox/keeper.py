@@ -79,15 +79,15 @@ class KeeperOptions:
     durable: bool = False
 
 
-def default_directory() -> Path:
-    """Return where the sandbox of this checkout lives: `var/sandbox`, or a place under the temporary folder.
+def default_directory(name: str = "sandbox") -> Path:
+    """Return where the sandbox of this checkout lives: `var/{name}`, or a place under the temporary folder.
 
     The latter is for a checkout that root has in its own home, which the servers' account cannot enter.
     """
     if os.geteuid() != 0 or is_reachable(PROJECT_ROOT):
-        return PROJECT_ROOT / "var" / "sandbox"
+        return PROJECT_ROOT / "var" / name
     mark = hashlib.sha256(str(PROJECT_ROOT).encode()).hexdigest()[:12]
-    return Path(tempfile.gettempdir()) / f"dms-sandbox-{mark}"
+    return Path(tempfile.gettempdir()) / f"dms-{name}-{mark}"
 
 
 def state_path(directory: Path | None = None) -> Path:

@@ -18,6 +18,10 @@ from connectors.sources.pgsql.rows import QueryRows
 from connectors.sources.pgsql.select import Selected, snapshot_column
 from connectors.sources.pgsql.types import TypeCatalog
 
+#: Of numeric(p,s). The driver gives 65535 for a numeric that declares none.
+#: Source: https://www.postgresql.org/docs/current/datatype-numeric.html
+_MOST_DIGITS = 1000
+
 
 def dump(
     session: Session,
@@ -72,7 +76,7 @@ def query_columns(session: Session, source: sql.Composable) -> tuple[SourceColum
         found = list(description)
     for column in found:
         typmod = -1
-        if column.precision is not None and column.scale is not None:
+        if column.precision is not None and column.scale is not None and column.precision <= _MOST_DIGITS:
             # numeric's modifier packs precision and scale. Source: src/backend/utils/adt/numeric.c
             typmod = ((column.precision << 16) | (column.scale & 0x7FF)) + 4
         columns.append(SourceColumn(column.name, types.type_of(column.type_code, typmod), not_null=False))
