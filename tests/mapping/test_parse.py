@@ -1,5 +1,6 @@
 """All mistakes are told at once, each at its place, and no value of the document is ever told."""
 
+import copy
 from typing import Any
 
 import pytest
@@ -69,12 +70,13 @@ def _places(part: Any, loc: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
 @limits(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(raw=mappings(), data=st.data())
 def test_a_spoilt_mapping_is_read_or_refused_without_showing_what_was_put_in(raw: Raw, data: st.DataObject) -> None:
+    raw = copy.deepcopy(raw)
     for place in data.draw(st.lists(st.sampled_from(_places(raw)[1:]), min_size=1, max_size=4)):
         part: Any = raw
         try:
             for key in place[:-1]:
                 part = part[key]
-            part[place[-1]] = data.draw(_SPOILT)
+            part[place[-1]] = copy.deepcopy(data.draw(_SPOILT))
         except (TypeError, KeyError, IndexError):
             continue
     messages = issues_of(raw).values()
