@@ -9,25 +9,22 @@ from django import forms
 from django.core.exceptions import ValidationError
 from django.db import models
 
-NamesValue = str | list[str] | bool | None
-
 
 class NamesFormField(forms.CharField):
     """One name, several separated by commas, or the word False, as the contract's keys take them.
 
-    A name that itself holds a comma is written as a JSON list: ``["a,b"]``.
+    A name that itself holds a comma is written in JSON: ``"a,b"``, or ``["a,b", "c"]`` among others.
     """
 
     def prepare_value(self, value: Any) -> Any:
         """Return the text that shows the value."""
         if value is False:
             return "False"
-        if isinstance(value, str) and not ("," in value or value.startswith("[")):
-            return value
-        if isinstance(value, (str, list)):
-            names = [value] if isinstance(value, str) else value
-            is_plain = len(names) > 1 and not any("," in name for name in names)
-            return ", ".join(names) if is_plain else json.dumps(names)
+        if isinstance(value, str):
+            return value if _is_plain(value) else json.dumps(value)
+        if isinstance(value, list):
+            is_plain = len(value) > 1 and all(_is_plain(name) for name in value)
+            return ", ".join(value) if is_plain else json.dumps(value)
         return value
 
     def to_python(self, value: Any) -> Any:
@@ -37,7 +34,7 @@ class NamesFormField(forms.CharField):
             return None
         if text.lower() == "false":
             return False
-        if text.startswith("["):
+        if text.startswith(_JSON_STARTS):
             return self._from_json(text)
         names = [name.strip() for name in text.split(",")]
         return names[0] if len(names) == 1 else [name for name in names if name]
@@ -54,10 +51,19 @@ class NamesFormField(forms.CharField):
             names = json.loads(text)
         except json.JSONDecodeError:
             names = None
-        if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-            msg = "Write a name, names separated by commas, or a JSON list of names."
+        listed = names if isinstance(names, list) else [names]
+        if not all(isinstance(name, str) for name in listed):
+            msg = "Write a name, names separated by commas, or names in JSON."
             raise ValidationError(msg)
         return names
+
+
+_JSON_STARTS = ("[", '"')
+
+
+def _is_plain(name: str) -> bool:
+    """Tell whether the name stands for itself in a form."""
+    return bool(name) and "," not in name and not name.startswith(_JSON_STARTS) and name.lower() != "false"
 
 
 class NamesField(models.JSONField):
