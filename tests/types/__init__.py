@@ -1,0 +1,1 @@
+"""Every PostgreSQL type, from PostgreSQL to PostgreSQL."""
