@@ -183,7 +183,7 @@ def _windows(reading: Reading, bookmark: Bookmark, position: PgPosition) -> Iter
             for (cut,) in reading.session.rows(
                 sql.SQL(
                     "SELECT b::text FROM (SELECT {0} AS b, row_number() OVER (ORDER BY {0}) AS n FROM {1} WHERE {2})"
-                    " numbered WHERE n % {3} = 0 GROUP BY b ORDER BY b"
+                    " numbered WHERE n % {3} = 0 AND b IS NOT NULL GROUP BY b ORDER BY b"
                 ).format(bookmark.identifier, reading.table.qualified, changed, sql.Literal(size))
             )
         ]
