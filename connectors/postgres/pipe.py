@@ -12,7 +12,6 @@ from typing import BinaryIO
 from psycopg2 import sql
 
 from connectors.base import CopyFormat, RowStream, RunReport
-from connectors.errors import ConnectorError
 from connectors.postgres.session import Session
 
 _PIPE_BYTES = 1024 * 1024
@@ -109,11 +108,7 @@ def _copy_in(session: Session, statement: sql.Composable, source: BinaryIO) -> i
 
 
 def _first_cause(produced: BaseException | None, consumed: BaseException | None) -> BaseException | None:
-    """A dead consumer breaks the producer's pipe, and a dead producer truncates the consumer's data."""
-    if consumed is None:
-        return produced
-    if produced is None or isinstance(produced, BrokenPipeError):
+    """A dead consumer breaks the producer's pipe; any other error of the producer truncates the consumer's data."""
+    if produced is None or (consumed is not None and isinstance(produced, BrokenPipeError)):
         return consumed
-    if isinstance(produced, ConnectorError) or not isinstance(consumed, ConnectorError):
-        return produced
-    return consumed
+    return produced

@@ -136,14 +136,22 @@ class Session:
     def execute(self, statement: str | sql.Composable, parameters: Any = None) -> int:
         """Run one statement and return its row count."""
         with self.cursor() as cursor:
-            cursor.execute(statement, parameters)
+            cursor.execute(self._with_parameters(statement, parameters), parameters)
             return int(cursor.rowcount)
 
     def rows(self, statement: str | sql.Composable, parameters: Any = None) -> list[tuple[Any, ...]]:
         """Run one query and return all its rows."""
         with self.cursor() as cursor:
-            cursor.execute(statement, parameters)
+            cursor.execute(self._with_parameters(statement, parameters), parameters)
             return list(cursor.fetchall())
+
+    def _with_parameters(self, statement: str | sql.Composable, parameters: Any) -> str | sql.Composable:
+        """The statement with % doubled in names and constants, which psycopg2 would take for placeholders."""
+        if parameters is None or isinstance(statement, str | sql.SQL | sql.Placeholder):
+            return statement
+        if isinstance(statement, sql.Composed):
+            return sql.SQL("").join(sql.SQL(self.text(self._with_parameters(part, parameters))) for part in statement)
+        return sql.SQL(self.text(statement).replace("%", "%%"))
 
     def row(self, statement: str | sql.Composable, parameters: Any = None) -> tuple[Any, ...] | None:
         """The first row, or None."""

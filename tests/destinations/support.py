@@ -30,7 +30,7 @@ class ServerRows(RowStream):
 
     def __init__(self, database: PgDatabase, columns: Sequence[Column], query: str, *, binary: bool = True) -> None:
         self.columns = tuple(columns)
-        names = [f'"{each.name}"' for each in columns]
+        names = ['"' + each.name.replace('"', '""') + '"' for each in columns]
         cast = ", ".join(f"{name}::{each.pg_type.text}" for name, each in zip(names, columns, strict=True))
         self.query = f"SELECT {cast} FROM ({query}) AS literal ({', '.join(names)})"
         self.formats: list[CopyFormat] = []

@@ -138,7 +138,7 @@ def test_table_of_another_stream_is_refused(pg_database: PgDatabase) -> None:
         one.start()
     other = make_stream(unique_id="other_DMS_orders_main")
     with bench(pg_database, other) as two:
-        with pytest.raises(ConfigError, match="belongs to shop_DMS_orders_main .*`schema`.*--release"):
+        with pytest.raises(ConfigError, match=r"belongs to shop_DMS_orders_main .*`schema`.*--release"):
             two.start()
         with pytest.raises(ConfigError, match="belongs to"):
             two.destination.reset_state(None)
