@@ -105,7 +105,7 @@ class TypeCatalog:
                 name if name.startswith("_") else f"_{name}",
                 text,
                 True,
-                inner.has_binary and has_io,
+                inner.has_binary and has_io and name not in _NO_BINARY,
             )
         if extension:
             user = UserType(name, UserTypeKind.EXTENSION, extension=extension)
