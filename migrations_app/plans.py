@@ -108,7 +108,9 @@ def _plan(
     config = resolved.destination[destination_name]
     stream_row = ensure_stream(row, spec.noun, spec.name, destination_name)
     options = Options(**settings.DMS_OPTIONS, keepalive=service.keepalive_kwargs)
-    if isinstance(spec, contract.TableSpec) and "max_delete_fraction" in spec.model_fields_set:
+    if service.clock_margin_s is not None:
+        options = replace(options, clock_margin_s=service.clock_margin_s)
+    if isinstance(spec, contract.TableSpec) and spec.max_delete_fraction is not None:
         options = replace(options, max_delete_fraction=spec.max_delete_fraction)
     stream = Stream(
         unique_id=stream_row.unique_id,

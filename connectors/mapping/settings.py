@@ -97,8 +97,9 @@ class ServiceSettings(Contract):
     keepalive_kwargs: KeepaliveKwargs = Field(
         default=KeepaliveKwargs(), description="TCP keepalive of PostgreSQL connections"
     )
-    clock_margin_s: Annotated[Count, Field(ge=0)] = Field(
-        default=60, description="seconds by which a watermark stays behind the source database's clock"
+    clock_margin_s: Annotated[Count, Field(ge=0)] | None = Field(
+        default=None,
+        description="seconds that a watermark stays behind the source database's clock; else the installation's",
     )
 
     @property

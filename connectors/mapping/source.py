@@ -48,7 +48,9 @@ def _one_port(server: "PgsqlServer") -> Iterator[Problem]:
 @rule("url", "db_name")
 def _one_database(server: "PgsqlServer") -> Iterator[Problem]:
     address = server.address
-    if address is not None and address.database not in (None, server.db_name):
+    if address is None or env.is_reference(server.db_name):
+        return
+    if address.database not in (None, server.db_name):
         yield Problem(("db_name",), "differs from the database in url; give it in db_name only")
 
 

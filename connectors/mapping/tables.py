@@ -181,13 +181,13 @@ class TableSpec(ModedSpec):
     fields: dict[Name, FieldType] = Field(
         default={}, description="datatypes of the columns of fetch_data_query, by column"
     )
-    max_delete_fraction: Annotated[float, Field(strict=True, gt=0, le=1)] = Field(
-        default=0.5,
-        description="largest part of the destination's rows that one mirroring run deletes unasked",
+    max_delete_fraction: Annotated[float, Field(strict=True, gt=0, le=1)] | None = Field(
+        default=None,
+        description="largest part of the destination's rows that a mirroring run deletes unasked; else the service's",
     )
-    key_overlap: Annotated[Count, Field(ge=0)] = Field(
-        default=0,
-        description="how far below the last key rows are read again, for keys that appear out of order",
+    key_overlap: Annotated[Count, Field(ge=0)] | None = Field(
+        default=None,
+        description="how far below the last key rows are read again, as keys may appear late; else the service's",
     )
 
     @property

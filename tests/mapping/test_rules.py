@@ -181,6 +181,9 @@ DESTINATION_RULES: list[tuple[dict[str, Any], str, str]] = [
     (PGSQL_DESTINATION | {"url": "mysql://host"}, ".url", "no other kind of address"),
     (PGSQL_DESTINATION | {"url": "host:5433", "port": 5432}, ".port", "differs from the port in url"),
     (PGSQL_DESTINATION | {"url": "postgresql://h/other"}, ".db_name", "differs from the database in url"),
+    (PGSQL_DESTINATION | {"url": "host/other"}, ".url", "the database goes in db_name"),
+    (PGSQL_DESTINATION | {"url": " "}, ".url", "must not be empty"),
+    (PGSQL_DESTINATION | {"username": ""}, ".username", "must not be empty"),
     (PGSQL_DESTINATION | {"port": 0}, ".port", "expected 1 or more"),
     (PGSQL_DESTINATION | {"schema": "x" * 64}, ".schema", "longer than 63 bytes"),
     (PGSQL_DESTINATION | {"schema_name": "x"}, ".schema_name", "did you mean 'schema'?"),
@@ -206,6 +209,21 @@ def test_a_destination_that_breaks_one_rule_gets_one_issue(
     issues = issues_of(raw)
     assert list(issues) == [f"destination.main{path}"]
     assert message in issues[f"destination.main{path}"]
+
+
+def test_a_database_behind_a_reference_may_be_the_one_in_the_url() -> None:
+    raw = make_mapping()
+    raw["source"] |= {"url": "postgresql://db/shop", "db_name": "env:SHOP"}
+    assert issues_of(raw) == {}
+
+
+def test_parts_that_are_no_dictionaries_are_refused() -> None:
+    raw: dict[str, Any] = {"source": "pgsql", "destination": [PGSQL_DESTINATION], "tables": TABLE}
+    assert set(issues_of(raw)) == {"source", "destination", "tables"}
+    raw = make_mapping()
+    raw["destination"] = {"main": "pgsql", " ": S3_DESTINATION}
+    raw["tables"].append("orders")
+    assert set(issues_of(raw)) == {"destination.main", "destination", "tables[1]"}
 
 
 def test_no_destination_at_all_is_allowed() -> None:

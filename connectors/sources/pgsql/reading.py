@@ -66,7 +66,8 @@ class Reading:
     @property
     def key_overlap(self) -> int:
         """How many key values are read again where keys appear out of order."""
-        return self.spec.key_overlap or self.stream.options.key_overlap
+        overlap = self.spec.key_overlap
+        return self.stream.options.key_overlap if overlap is None else overlap
 
     def rows(self, condition: sql.Composable) -> QueryRows:
         """The rows of the table that meet the condition, all columns, on the reading session."""
