@@ -15,7 +15,8 @@ from migrations_app.admin.contract_fields import part_issues
 from migrations_app.admin.run_action import may_start
 from migrations_app.admin.secret_fields import SecretFormField
 from migrations_app.admin.specs import SPEC_INLINES, DestinationInline, MappingPartFormSet
-from migrations_app.models import Mapping
+from migrations_app.enums import ACTIVE_STATES
+from migrations_app.models import Mapping, Run, RunEvent, Stream
 from migrations_app.streams import sync_streams
 
 _REDIS = {"redis_url": "redis.url", "redis_password": "redis.password"}
@@ -101,6 +102,13 @@ class MappingAdmin(BaseAdmin):
         """Save the lists, then let the streams follow."""
         super().save_related(request, form, formsets, change)
         sync_streams(Mapping.objects.get(pk=form.instance.pk))
+
+    def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Any:
+        """Streams and runs go with their mapping, which nobody may delete while it runs."""
+        objects, counts, permissions, protected = super().get_deleted_objects(objs, request)
+        running = Run.objects.filter(stream__mapping__in=objs, state__in=ACTIVE_STATES)
+        its_own = {model._meta.verbose_name for model in (Stream, Run, RunEvent)}
+        return objects, counts, permissions - its_own, [*protected, *map(str, running)]
 
     def has_run_permission(self, request: HttpRequest) -> bool:
         """Running is a permission of its own."""

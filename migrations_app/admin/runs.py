@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.contrib import admin
+from django.contrib import admin, messages
+from django.http import HttpRequest
 
+from migrations_app import runs
 from migrations_app.admin.base import BaseTabularInline, ReadOnlyAdmin
 from migrations_app.models import Run, RunEvent
 
@@ -45,6 +47,7 @@ class RunAdmin(ReadOnlyAdmin):
     date_hierarchy = "created_at"
     list_select_related = ("stream",)
     inlines = (EventInline,)
+    actions = ("stop",)
     fieldsets = (
         (None, {"fields": ("stream", "state", "reason", "error_class", "error_message", "remedy", "warnings")}),
         (
@@ -86,6 +89,19 @@ class RunAdmin(ReadOnlyAdmin):
             },
         ),
     )
+
+    def has_run_permission(self, request: HttpRequest) -> bool:
+        """Whoever may start runs may stop them."""
+        return request.user.has_perm("migrations_app.run_mapping")
+
+    @admin.action(description="Stop", permissions=["run"])
+    def stop(self, request: HttpRequest, queryset: Any) -> None:
+        """Ask the selected runs to end at their last commit."""
+        for run in queryset:
+            if runs.request_stop(run):
+                messages.success(request, f"{run.stream.unique_id} stops within seconds.")
+            else:
+                messages.warning(request, f"{run.stream.unique_id} is not running.")
 
     @admin.display(description="seconds")
     def duration(self, run: Run) -> str:

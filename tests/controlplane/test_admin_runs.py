@@ -12,6 +12,7 @@ from django.test import Client
 from django.urls import reverse
 
 from migrations_app import settings_io, starting
+from migrations_app.enums import RunState
 from migrations_app.models import (
     Checkpoint,
     Mapping,
@@ -170,3 +171,31 @@ def test_nobody_adds_what_the_program_makes(admin_client: Client, model: type) -
 def test_index_opens(admin_client: Client) -> None:
     assert admin_client.get(reverse("admin:index")).status_code == 200
     assert admin_client.get("/").status_code == 302
+
+
+def test_run_is_asked_to_stop(admin_client: Client) -> None:
+    running = make_run()
+    form = {"action": "stop", "_selected_action": [running.pk]}
+
+    page = admin_client.post(url(Run, "changelist"), form, follow=True).content.decode()
+
+    running.refresh_from_db()
+    assert running.stop_requested
+    assert "stops within seconds" in page
+
+
+def test_mapping_is_deleted_with_its_history(admin_client: Client) -> None:
+    make_run(state=RunState.FAILED)
+
+    assert accepted(admin_client.post(url(Mapping, "delete", "shop"), {"post": "yes"}))
+
+    assert not Mapping.objects.exists()
+    assert not Run.objects.exists()
+
+
+def test_mapping_that_runs_is_not_deleted(admin_client: Client) -> None:
+    make_run(state=RunState.RUNNING)
+
+    admin_client.post(url(Mapping, "delete", "shop"), {"post": "yes"})
+
+    assert Mapping.objects.exists()
