@@ -16,6 +16,13 @@ from typing import Any, BinaryIO, ClassVar
 
 from connectors.mapping import ApiSpec, CollectionSpec, KeepaliveKwargs, Mode, TableSpec, TopicSpec
 from connectors.types import Column, StreamSchema
+from connectors.verbs import Comparable as Comparable
+from connectors.verbs import Digest as Digest
+from connectors.verbs import KeyRange as KeyRange
+from connectors.verbs import Outline as Outline
+from connectors.verbs import Preview as Preview
+from connectors.verbs import Selection as Selection
+from connectors.verbs import Step as Step
 
 Spec = TableSpec | CollectionSpec | TopicSpec | ApiSpec
 
@@ -220,50 +227,6 @@ class Prepared:
     notes: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class KeyRange:
-    """Keys above `after` up to and including `upto`, each a tuple of texts; None is open.
-
-    Text keys are ordered by bytes (COLLATE "C"), all others by their type.
-    """
-
-    after: tuple[str, ...] | None = None
-    upto: tuple[str, ...] | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Digest:
-    """Number of rows in a key range, and a sum of their hashes that does not depend on the order."""
-
-    rows: int
-    hash_sum: int
-
-
-class Comparable(ABC):
-    """The side of a comparison: both ends hash the rows as they should look at the destination.
-
-    How rows are hashed: connectors/postgres/hashing.py. All answers of one object come from one snapshot. `key` names
-    the columns by which rows are told apart and cut into ranges, `column_names` all that this end has, both as at the
-    destination; `estimated_rows` is None when unknown.
-    """
-
-    key: tuple[str, ...]
-    column_names: tuple[str, ...]
-    estimated_rows: int | None
-
-    @abstractmethod
-    def digests(self, columns: Sequence[Column], ranges: Sequence[KeyRange]) -> list[Digest]:
-        """One digest a range."""
-
-    @abstractmethod
-    def row_hashes(self, columns: Sequence[Column], key_range: KeyRange) -> dict[tuple[str, ...], int]:
-        """Hash by key, for a range small enough to hold. The hashes of rows with one key are added up."""
-
-    @abstractmethod
-    def split(self, key_range: KeyRange, parts: int) -> list[KeyRange]:
-        """Cut a range into at most so many parts of about the same number of rows; alone when it cannot be cut."""
-
-
 class MissingKeys(ABC):
     """The question that a source may ask of a destination while it reads."""
 
@@ -285,32 +248,6 @@ class ReadRequest:
     position: Position | None
     prepared: Prepared
     keys: MissingKeys
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """One step of a connection test: ok, warning or failed, with what was found and what to do."""
-
-    name: str
-    outcome: str
-    detail: str
-
-
-@dataclass(frozen=True, slots=True)
-class Outline:
-    """What a source would read in the next run.
-
-    Attributes:
-        start: Where it goes on from, in words.
-        windows: The bounds that hold now, in words.
-        queries: The statements, with their bounds.
-        estimated_rows: By statistics; None when unknown.
-    """
-
-    start: str
-    windows: tuple[str, ...]
-    queries: tuple[str, ...]
-    estimated_rows: int | None
 
 
 class Source(ABC):
@@ -352,6 +289,30 @@ class Source(ABC):
 
     def acknowledge(self, position: Position) -> None:  # noqa: B027 - most sources keep no offsets of their own
         """Tell the source that everything up to the position is recorded (consumer offsets and the like)."""
+
+    def backfill(self, selection: Selection, position: Position) -> Iterator[Chunk] | None:
+        """The selected rows anew, each chunk with this very position; None where that cannot be. `describe` first.
+
+        Raises:
+            ConfigError: The spec or the position does not allow it.
+        """
+        return None
+
+    def preview(self, row_count: int) -> Preview | None:
+        """The first rows as they would arrive, None where they cannot be had; `describe` first."""
+        return None
+
+    def describe_position(self, position: Position | None) -> str:
+        """A position in words; needs no connection."""
+        return "nothing: everything is copied" if position is None else str(dict(position))
+
+    def position_at(self, position: Position | None, key: tuple[str, ...]) -> Position | None:
+        """The position from which rows above a key are read again; None where that cannot be. `describe` first.
+
+        Raises:
+            ConfigError: The stream does not go by key.
+        """
+        return None
 
     def comparable(self) -> Comparable | None:
         """The rows as they should look at the destination, None where they cannot be had; `describe` first."""
@@ -416,9 +377,13 @@ class Destination(MissingKeys):
     def stored_position(self) -> Position | None:
         """The destination's record of the position, without taking over. Call `connect` first."""
 
-    def comparable(self, schema: StreamSchema, key: Sequence[str]) -> Comparable | None:  # noqa: ARG002 - for overrides
+    def comparable(self, schema: StreamSchema, key: Sequence[str]) -> Comparable | None:
         """The rows that are there, of a dump its latest snapshot, told apart by `key`; `connect` first."""
         return None
+
+    def release(self) -> bool:
+        """Give the table up, so that another stream may own it; the rows stay. True when it was this stream's."""
+        return False
 
     @abstractmethod
     def reset_state(self, position: Position | None) -> None:

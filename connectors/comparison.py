@@ -19,9 +19,9 @@ from connectors.types import Column, StreamSchema
 
 #: Rows of one range in the first pass.
 RANGE_ROWS = 50_000
-#: Ranges of at most so many rows are compared key by key.
-_DRILLED_ROWS = 20_000
-_PARTS = 64
+#: Ranges of at most so many rows are compared key by key; larger ones are cut into at most so many parts.
+_DRILLED_ROWS = 100_000
+_MOST_PARTS = 64
 _MOST_RANGES = 2000
 _KEPT_EXTRAS = frozenset({Mode.SYNCING, Mode.LOGGING})
 
@@ -208,7 +208,8 @@ class _Comparing:
             yield from self._by_key(key_range, mine, their)
             return
         larger = self._source if mine.rows >= their.rows else self._destination
-        ranges = larger.split(key_range, _PARTS)
+        parts = min(-(-2 * max(mine.rows, their.rows) // _DRILLED_ROWS), _MOST_PARTS)
+        ranges = larger.split(key_range, parts)
         ours, theirs = self._both(lambda end: end.digests(self._columns, ranges))
         for part, our_part, their_part in zip(ranges, ours, theirs, strict=True):
             if (our_part, their_part) == (mine, their):

@@ -38,7 +38,7 @@ def ranges(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> N
     if request.param == "many ranges":
         monkeypatch.setattr(module, "RANGE_ROWS", 300)
         monkeypatch.setattr(module, "_DRILLED_ROWS", 50)
-        monkeypatch.setattr(module, "_PARTS", 4)
+        monkeypatch.setattr(module, "_MOST_PARTS", 4)
 
 
 @pytest.mark.usefixtures("ranges")

@@ -1,0 +1,134 @@
+"""What the verbs besides `run` pass around: comparisons, dry runs, previews, backfills, connection tests."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from connectors.types import Column
+
+
+@dataclass(frozen=True, slots=True)
+class KeyRange:
+    """Keys above `after` up to and including `upto`, each a tuple of texts; None is open.
+
+    Text keys are ordered by bytes (COLLATE "C"), all others by their type.
+    """
+
+    after: tuple[str, ...] | None = None
+    upto: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Digest:
+    """Number of rows in a key range, and a sum of their hashes that does not depend on the order."""
+
+    rows: int
+    hash_sum: int
+
+
+class Comparable(ABC):
+    """The side of a comparison: both ends hash the rows as they should look at the destination.
+
+    How rows are hashed: connectors/postgres/hashing.py. All answers of one object come from one snapshot. `key` names
+    the columns by which rows are told apart and cut into ranges, `column_names` all that this end has, both as at the
+    destination; `estimated_rows` is None when unknown.
+    """
+
+    key: tuple[str, ...]
+    column_names: tuple[str, ...]
+    estimated_rows: int | None
+
+    @abstractmethod
+    def digests(self, columns: Sequence[Column], ranges: Sequence[KeyRange]) -> list[Digest]:
+        """One digest a range."""
+
+    @abstractmethod
+    def row_hashes(self, columns: Sequence[Column], key_range: KeyRange) -> dict[tuple[str, ...], int]:
+        """Hash by key, for a range small enough to hold. The hashes of rows with one key are added up."""
+
+    @abstractmethod
+    def split(self, key_range: KeyRange, parts: int) -> list[KeyRange]:
+        """Cut a range into at most so many parts of about the same number of rows; alone when it cannot be cut."""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One step of a connection test: ok, warning or failed, with what was found and what to do."""
+
+    name: str
+    outcome: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Outline:
+    """What a source would read in the next run.
+
+    Attributes:
+        start: Where it goes on from, in words.
+        windows: The bounds that hold now, in words.
+        queries: The statements, with their bounds.
+        estimated_rows: By statistics; None when unknown.
+    """
+
+    start: str
+    windows: tuple[str, ...]
+    queries: tuple[str, ...]
+    estimated_rows: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """The rows that a backfill reads anew: a range of keys or of bookmarks, both ends included, None for open.
+
+    Attributes:
+        from_key: Lowest key, a tuple of texts.
+        to_key: Highest key.
+        since: Earliest bookmark, with a time zone.
+        until: Latest bookmark, with a time zone.
+    """
+
+    from_key: tuple[str, ...] | None = None
+    to_key: tuple[str, ...] | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+
+    @property
+    def is_by_key(self) -> bool:
+        """True when keys are given."""
+        return self.from_key is not None or self.to_key is not None
+
+    @property
+    def is_by_time(self) -> bool:
+        """True when bookmarks are given."""
+        return self.since is not None or self.until is not None
+
+
+@dataclass(frozen=True, slots=True)
+class PreviewColumn:
+    """One column of a preview, from where it comes to what it becomes.
+
+    Attributes:
+        source_name: None for a column that the run adds.
+        source_type: None likewise.
+        name: At the destination.
+        type: At the destination.
+        is_masked: True when its values are.
+    """
+
+    source_name: str | None
+    source_type: str | None
+    name: str
+    type: str
+    is_masked: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """Some rows as they would arrive, each value as text or NULL."""
+
+    columns: tuple[PreviewColumn, ...]
+    rows: tuple[tuple[str | None, ...], ...]
