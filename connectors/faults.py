@@ -7,11 +7,14 @@ test can send a real signal).
 
 from __future__ import annotations
 
+import logging
 import os
 import time
 from collections import Counter
 from dataclasses import dataclass, field
 from enum import StrEnum
+
+logger = logging.getLogger(__name__)
 
 
 class FaultPoint(StrEnum):
@@ -62,7 +65,8 @@ def configure(setting: str) -> None:
     place, _, action = setting.partition("=")
     point, _, count = place.partition(":")
     if action not in {"", "raise", "exit", "block"}:
-        raise ValueError(f"unknown fault action {action!r}: use raise, exit or block")
+        msg = f"unknown fault action {action!r}: use raise, exit or block"
+        raise ValueError(msg)
     _active = _Injection(FaultPoint(point).value, int(count or 1), action or "raise")
 
 
@@ -73,9 +77,12 @@ def pass_point(point: FaultPoint) -> None:
     _active.passed[point.value] += 1
     if _active.passed[point.value] != _active.countdown:
         return
+    # Whoever waits for a blocked process sees by this line that it has come here.
+    logger.warning("fault injected at %s", point.value)
     if _active.action == "exit":
         os._exit(_EXIT_STATUS)
     if _active.action == "block":
         while True:
             time.sleep(1)
-    raise InjectedFault(f"fault injected at {point.value}")
+    msg = f"fault injected at {point.value}"
+    raise InjectedFault(msg)

@@ -1,0 +1,1 @@
+"""The runner under fire: crashes, stops, leases, exit codes, stores."""
