@@ -128,7 +128,8 @@ class PgsqlDestination(Destination):
             pass_point(FaultPoint.AFTER_DEST_COMMIT)
             yield Commit(
                 chunk.position,
-                read=written.copied.read,
+                # Mirroring's delete pass reads keys, not rows.
+                read=0 if chunk.write is Write.DELETE_ABSENT else written.copied.read,
                 inserted=written.inserted,
                 updated=written.updated,
                 deleted=written.deleted,
