@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+#: Containers may share host name and kernel, and still number their processes apart.
+_PID_NAMESPACE = Path("/proc/self/ns/pid")
 _START_TIME_FIELD = 19  # of what follows the command's name in /proc/PID/stat; see proc_pid_stat(5), field 22
 
 
@@ -17,7 +19,7 @@ class Owner:
 
     Attributes:
         host: Host name.
-        boot_id: Of the running kernel.
+        boot_id: Of the running kernel, and behind a colon the namespace that its process ids belong to.
         pid: Process id.
         started: When the process started, in the kernel's ticks.
     """
@@ -34,14 +36,19 @@ class Owner:
         if self.host != here.host:
             return False
         if self.boot_id != here.boot_id:
-            return bool(self.boot_id and here.boot_id)
+            # From another namespace nobody can tell; the lease will.
+            return bool(self.boot_id and here.boot_id) and _boot(self) != _boot(here)
         return _started(self.pid) != self.started
 
 
 def this_process() -> Owner:
     """The process that asks."""
-    boot_id = _BOOT_ID.read_text().strip() if _BOOT_ID.exists() else ""
+    boot_id = f"{_BOOT_ID.read_text().strip()}:{_PID_NAMESPACE.stat().st_ino}" if _BOOT_ID.exists() else ""
     return Owner(socket.gethostname(), boot_id, os.getpid(), _started(os.getpid()))
+
+
+def _boot(owner: Owner) -> str:
+    return owner.boot_id.partition(":")[0]
 
 
 def _started(pid: int) -> str:

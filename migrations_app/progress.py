@@ -14,6 +14,17 @@ from migrations_app.runner import Progress
 
 _PLAIN_EVERY_S = 5.0
 _KILO = 1000
+_BRIEF_S = 9.95
+#: Phases of a run as people read them; one without an entry is shown as it is.
+_WORDS = {
+    "open": "connecting",
+    "copy": "first copy",
+    "dump": "copying one snapshot",
+    "follow": "reading what changed",
+    "buffer": "reading once more what changed within buffer_updation_lag",
+    "delete": "comparing keys for deletions",
+    "indexes": "building indexes",
+}
 
 
 class Display:
@@ -34,7 +45,7 @@ class Display:
 
     def __enter__(self) -> Self:
         if self._console.is_terminal:
-            self._live = Live(Text(f"{self._stream_id}: open"), console=self._console, transient=True)
+            self._live = Live(Text(f"{self._stream_id}: {_WORDS['open']}"), console=self._console, transient=True)
             self._live.__enter__()
         return self
 
@@ -61,12 +72,11 @@ class Display:
         """Phase, rows, rows/s, bytes and, where the number of rows is known, what is left."""
         run, report = progress.run, progress.report
         seconds = max(time.monotonic() - self._began, 1e-3)
-        parts = [
-            f"{self._stream_id}: {report.phase}",
-            f"{run.read:,} rows",
-            f"{run.read / seconds:,.0f} rows/s",
-            f"{human_bytes(report.bytes_moved)}",
-        ]
+        parts = [f"{self._stream_id}: {_WORDS.get(report.phase, report.phase)}"]
+        if run.read:
+            parts += [f"{run.read:,} rows", f"{run.read / seconds:,.0f} rows/s"]
+        if report.bytes_moved:
+            parts.append(f"{human_bytes(report.bytes_moved)} moved")
         left = _seconds_left(run.read, report.rows_expected, seconds) if report.phase == "copy" else None
         if left is not None:
             parts.append(f"about {human_seconds(left)} left")
@@ -83,7 +93,9 @@ def human_bytes(count: float) -> str:
 
 
 def human_seconds(seconds: float) -> str:
-    """Such as 45 s, 3 min 5 s, 2 h 10 min."""
+    """Such as 0.4 s, 45 s, 3 min 5 s, 2 h 10 min."""
+    if seconds < _BRIEF_S:
+        return f"{seconds:.1f} s"
     whole = round(seconds)
     hours, minutes = divmod(whole // 60, 60)
     if hours:

@@ -18,14 +18,15 @@ records, renews the lease and watches for reasons to stop.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
+from typing import TypeVar
 
-import pytz
 from django.conf import settings
+from django.db import InterfaceError, OperationalError, connection
 
 from connectors import faults
 from connectors.base import RunReport
@@ -33,18 +34,25 @@ from connectors.errors import ConnectorError
 from connectors.faults import FaultPoint, pass_point
 from connectors.mapping import MappingError
 from migrations_app import mirror, runs
+from migrations_app.enums import StopReason
 from migrations_app.models import Run
 from migrations_app.plans import Plan
 from migrations_app.secrets import SecretUnreadableError
-from migrations_app.transfer import Committed, Ended, Message, Opened, Ready, Transfer
-from migrations_app.watch import Stop, Watch, next_cut_off
+from migrations_app.transfer import Committed, Ended, Message, Opened, Opening, Ready, Transfer
+from migrations_app.watch import Stop, Watch
 
 logger = logging.getLogger(__name__)
 
 _LOOK_EVERY_S = 0.2
+_LOOK_FOR_OPERATOR_EVERY_S = 1.0
 #: How long a cancelled transfer may take to end before the run is recorded without it.
-_STOP_WITHIN_S = 30.0
+_STOP_WITHIN_S = 4.0
 _DRAIN_S = 5.0
+#: How long an outcome waits for a control database that is away.
+_OUTCOME_WITHIN_S = 15.0
+_TRY_AGAIN_AFTER_S = 0.5
+
+T = TypeVar("T")
 
 
 @dataclass(slots=True)
@@ -58,16 +66,14 @@ class Progress:
 Onlooker = Callable[[Progress], None]
 
 
-def execute(
-    run: Run, plan: Callable[[], Plan], *, onlooker: Onlooker | None = None, parent_pid: int | None = None
-) -> Run:
+def execute(run: Run, plan: Callable[[], Plan], *, onlooker: Onlooker | None = None, watch: Watch | None = None) -> Run:
     """Run a queued run to its outcome, which is on record when this returns or raises.
 
     Args:
         run: In state queued.
         plan: Builds the plan; its errors are the run's.
         onlooker: Called a few times a second while the run goes on.
-        parent_pid: Stop when this process is no longer the parent.
+        watch: Notices why to stop, when the caller has one for several runs.
 
     Returns:
         The run with its outcome; in state queued or running when somebody else had claimed it.
@@ -76,24 +82,28 @@ def execute(
         BaseException: What was neither foreseen nor an Exception (SystemExit), after it was recorded.
     """
     faults.configure(settings.DMS_FAULT)
-    if not runs.claim(run):
-        run.refresh_from_db()
-        return run
-    report = RunReport()
-    try:
-        pass_point(FaultPoint.AFTER_CLAIM)
-        execution = _Execution(run, plan(), report, onlooker, parent_pid)
-        pass_point(FaultPoint.AFTER_PLAN)
-        execution.go()
-        pass_point(FaultPoint.BEFORE_OUTCOME)
-        runs.succeed(run, report)
-    except Exception as error:  # noqa: BLE001 - here a run's outcome is recorded, whatever it was
-        _record_failure(run, error, report)
-    except BaseException as error:
-        runs.fail(run, error, f"the process was ended by {type(error).__name__}", report)
-        raise
-    finally:
-        _mirror()
+    with contextlib.ExitStack() as stack:
+        if watch is None:
+            watch = Watch()
+            stack.enter_context(watch.signals())
+        if not runs.claim(run):
+            run.refresh_from_db()
+            return run
+        report = RunReport()
+        try:
+            pass_point(FaultPoint.AFTER_CLAIM)
+            execution = _Execution(run, plan(), report, onlooker, watch)
+            pass_point(FaultPoint.AFTER_PLAN)
+            execution.go()
+            pass_point(FaultPoint.BEFORE_OUTCOME)
+            _patiently(lambda: runs.succeed(run, report), _OUTCOME_WITHIN_S)
+        except Exception as error:  # noqa: BLE001 - here a run's outcome is recorded, whatever it was
+            _record_failure(run, error, report)
+        except BaseException as error:
+            _record_failure(run, error, report)
+            raise
+        finally:
+            _mirror()
     return run
 
 
@@ -108,16 +118,17 @@ class _StoppedEarlyError(Exception):
 class _Execution:
     """Steps 3 to 7: watches one transfer and records what it tells."""
 
-    def __init__(
-        self, run: Run, plan: Plan, report: RunReport, onlooker: Onlooker | None, parent_pid: int | None
-    ) -> None:
+    def __init__(self, run: Run, plan: Plan, report: RunReport, onlooker: Onlooker | None, watch: Watch) -> None:
         self._run = run
         self._report = report
         self._onlooker = onlooker
         self._plan = plan.for_run(str(run.pk), run.allow_deletes)
-        now = datetime.now(tz=pytz.utc)
-        self._watch = Watch(next_cut_off(plan.service.cut_off_time, plan.service.timezone, now), parent_pid)
-        self._renew_at = 0.0
+        self._watch = watch
+        self._watch.watch_the_clock(plan.service.cut_off_time, plan.service.timezone)
+        self._renew_at = time.monotonic() + settings.DMS_HEARTBEAT_S
+        self._look_for_operator_at = 0.0
+        self._operators_stop: Stop | None = None
+        self._lease_ends_at = time.monotonic() + settings.DMS_LEASE_S
         runs.record_plan(run, plan.snapshot())
 
     def go(self) -> None:
@@ -125,93 +136,143 @@ class _Execution:
 
         Raises:
             _StoppedEarlyError: It was stopped.
+            LeaseLostError: Somebody has taken the stream over.
             ConnectorError: What ended it.
         """
         transfer = Transfer(self._plan, self._report, self._run.stream.epoch)
-        with self._watch.signals():
-            transfer.start()
-            try:
-                self._attend(transfer)
-            except BaseException:
+        transfer.start()
+        try:
+            self._attend(transfer)
+        finally:
+            if transfer.is_alive() and self._look() is None:
                 transfer.stop()
                 transfer.join(_STOP_WITHIN_S)
-                raise
 
     def _attend(self, transfer: Transfer) -> None:
-        give_up_at: float | None = None
-        while True:
+        while (stop := self._look()) is None:
             message = transfer.receive(_LOOK_EVERY_S)
             if isinstance(message, Ended):
-                self._raise_end(message)
+                if message.error is not None:
+                    raise message.error
                 return
             if message is not None:
                 self._record(message)
                 transfer.recorded()
             self._renew()
-            if self._watch.look() is not None and give_up_at is None:
-                transfer.stop()
-                give_up_at = time.monotonic() + _STOP_WITHIN_S
-            if give_up_at is not None and time.monotonic() > give_up_at and self._watch.stop is not None:
-                raise _StoppedEarlyError(self._watch.stop)
             if self._onlooker is not None:
                 self._onlooker(Progress(self._run, self._report))
+        self._end_early(transfer, stop)
+
+    def _look(self) -> Stop | None:
+        return self._operators_stop or self._watch.look()
+
+    def _end_early(self, transfer: Transfer, stop: Stop) -> None:
+        """Cancel the transfer and record what it had committed; one that does not end in time is left behind.
+
+        What a server still does for it is rolled back when this process ends, or refused when the next run has begun.
+        """
+        transfer.stop()
+        give_up_at = time.monotonic() + _STOP_WITHIN_S
+        while time.monotonic() < give_up_at:
+            message = transfer.receive(_LOOK_EVERY_S)
+            if isinstance(message, Ended):
+                if message.error is None:
+                    return
+                if not isinstance(message.error, ConnectorError):
+                    raise message.error
+                break
+            if message is not None:
+                self._record(message)
+        raise _StoppedEarlyError(stop)
 
     def _record(self, message: Message) -> None:
         match message:
+            case Opening():
+                self._renewing(lambda: runs.renew(self._run, self._report))
             case Opened(resume):
-                runs.record_opening(self._run, resume.epoch, resume.position)
+                self._renewing(lambda: runs.record_opening(self._run, resume.epoch, resume.position))
             case Ready(prepared):
                 for note in prepared.notes:
                     self._report.warn(note)
             case Committed(commit):
                 pass_point(FaultPoint.BEFORE_CHECKPOINT)
-                runs.record_commit(self._run, commit, self._report)
+                self._renewing(lambda: runs.record_commit(self._run, commit, self._report))
                 pass_point(FaultPoint.AFTER_CHECKPOINT)
 
     def _renew(self) -> None:
-        if time.monotonic() < self._renew_at:
-            return
-        self._renew_at = time.monotonic() + settings.DMS_HEARTBEAT_S
-        if runs.renew(self._run, self._report):
-            self._watch.operator_asked()
+        now = time.monotonic()
+        if now >= self._renew_at:
+            self._renew_at = now + settings.DMS_HEARTBEAT_S
+            self._renewing(lambda: runs.renew(self._run, self._report))
+        if now >= self._look_for_operator_at:
+            self._look_for_operator_at = now + _LOOK_FOR_OPERATOR_EVERY_S
+            if _patiently(lambda: runs.is_asked_to_stop(self._run), self._lease_ends_at - now):
+                self._operators_stop = Stop(StopReason.OPERATOR, "an operator stopped it")
 
-    def _raise_end(self, ended: Ended) -> None:
-        if isinstance(ended.error, ConnectorError) and self._watch.stop is not None:
-            raise _StoppedEarlyError(self._watch.stop) from ended.error
-        if ended.error is not None:
-            raise ended.error
+    def _renewing(self, record: Callable[[], None]) -> None:
+        """Record what prolongs the lease, again while the control database is away and the lease lasts."""
+        _patiently(record, self._lease_ends_at - time.monotonic())
+        self._lease_ends_at = time.monotonic() + settings.DMS_LEASE_S
 
 
-def _record_failure(run: Run, error: Exception, report: RunReport) -> None:
+def _patiently(ask: Callable[[], T], for_s: float) -> T:
+    """A control database that restarts holds a run up and does not end it."""
+    give_up_at = time.monotonic() + for_s
+    while True:
+        try:
+            return ask()
+        except (OperationalError, InterfaceError) as error:
+            if time.monotonic() >= give_up_at:
+                raise
+            logger.warning("control database away: %s", type(error).__name__, extra={"action": "record"})
+            connection.close()
+            time.sleep(_TRY_AGAIN_AFTER_S)
+
+
+def _record_failure(run: Run, error: BaseException, report: RunReport) -> None:
     """Step 8 for every way out but success."""
+    extra = {"action": "outcome", "run_id": str(run.pk), "stream": run.stream.unique_id}
+    try:
+        match error:
+            case runs.LeaseLostError():
+                logger.warning("lease lost: another run has taken over", extra=extra)
+            case _StoppedEarlyError():
+                stop = error.stop
+                _patiently(lambda: runs.stop(run, stop.reason, stop.sentence, report), _OUTCOME_WITHIN_S)
+                return
+            case _:
+                message = _sentence(error, extra)
+                _patiently(lambda: runs.fail(run, error, message, report), _OUTCOME_WITHIN_S)
+                return
+    except runs.LeaseLostError:
+        logger.warning("lease lost before the outcome was recorded", extra=extra)
+    run.refresh_from_db()
+
+
+def _sentence(error: BaseException, extra: dict[str, str]) -> str:
+    """What the record shows. Whoever started the run shows it to people; a log line of its own would be the second."""
     match error:
-        case _StoppedEarlyError():
-            runs.stop(run, error.stop.reason, error.stop.sentence, report)
-            return
-        case runs.LeaseLostError():
-            logger.error("lease lost", extra={"action": "outcome", "run_id": str(run.pk)})
-            run.refresh_from_db()
-            return
         case MappingError():
-            message = "; ".join(str(issue) for issue in error.issues)
+            return "; ".join(str(issue) for issue in error.issues)
         case ConnectorError() | SecretUnreadableError():
-            message = str(error)
-        case _:
+            return str(error)
+        case Exception():
             # A defect of ours: the type is on record, the traceback in the log; its message could quote a row.
-            message = f"unexpected {type(error).__name__}; the log of the process has the traceback"
-    logger.error(
-        "run failed: %s",
-        message,
-        exc_info=error if not isinstance(error, ConnectorError | MappingError) else None,
-        extra={"action": "outcome", "run_id": str(run.pk), "stream": run.stream.unique_id},
-    )
-    runs.fail(run, error, message, report)
+            logger.error("run failed unexpectedly", exc_info=error, extra=extra)
+            return f"unexpected {type(error).__name__}; the log of the process has the traceback"
+        case _:
+            return f"the process was ended by {type(error).__name__}"
 
 
 def _mirror() -> None:
     """Step 9. The outbox keeps what cannot be delivered now."""
-    pass_point(FaultPoint.BEFORE_MIRROR)
-    result = mirror.drain(_DRAIN_S)
-    for problem in result.problems:
+    try:
+        pass_point(FaultPoint.BEFORE_MIRROR)
+        problems = mirror.drain(_DRAIN_S).problems
+        pass_point(FaultPoint.BEFORE_NOTIFY)
+    except Exception:
+        # The outcome stands; a defect here must not make it look like a failure.
+        logger.exception("mirror failed", extra={"action": "mirror"})
+        return
+    for problem in problems:
         logger.warning("mirror delayed: %s", problem, extra={"action": "mirror"})
-    pass_point(FaultPoint.BEFORE_NOTIFY)

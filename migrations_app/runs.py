@@ -24,6 +24,8 @@ from migrations_app.owner import Owner, this_process
 
 logger = logging.getLogger(__name__)
 
+_COUNTED = ("read", "inserted", "updated", "deleted", "byte_count")
+
 
 class AlreadyRunningError(Exception):
     """The stream has an active run whose owner lives.
@@ -67,22 +69,29 @@ def queue(
         AlreadyRunningError: The stream has an active run.
     """
     release_orphans(stream)
+    run = Run(
+        stream=stream,
+        trigger=trigger,
+        trigger_id=trigger_id or uuid.uuid4(),
+        allow_deletes=allow_deletes,
+        requested_by=requested_by,
+        request=request or {},
+        **(_owner_fields(owner) if owner else {}),
+    )
     try:
-        with transaction.atomic():
-            return Run.objects.create(
-                stream=stream,
-                trigger=trigger,
-                trigger_id=trigger_id or uuid.uuid4(),
-                allow_deletes=allow_deletes,
-                requested_by=requested_by,
-                request=request or {},
-                **(_owner_fields(owner) if owner else {}),
-            )
+        _insert(run)
     except IntegrityError as error:
         active = Run.objects.filter(stream=stream, state__in=ACTIVE_STATES).first()
-        if active is None:
-            raise
-        raise AlreadyRunningError(active) from error
+        if active is not None:
+            raise AlreadyRunningError(active) from error
+        # It has ended between the two questions, and there is room now.
+        _insert(run)
+    return run
+
+
+def _insert(run: Run) -> None:
+    with transaction.atomic():
+        run.save(force_insert=True)
 
 
 def release_orphans(stream: Stream) -> None:
@@ -110,22 +119,31 @@ def claim(run: Run) -> bool:
     return bool(claimed)
 
 
-def renew(run: Run, report: RunReport) -> bool:
-    """Prolong the lease and show progress; True when an operator asked the run to stop.
+def renew(run: Run, report: RunReport) -> None:
+    """Prolong the lease and show progress.
 
     Raises:
         LeaseLostError: The run is no longer ours.
     """
-    renewed = _mine(run).update(
-        heartbeat_at=Now(),
-        lease_until=Now() + _lease(),
-        phase=report.phase[:40],
-        rows_expected=report.rows_expected,
+    _require(
+        _mine(run).update(
+            heartbeat_at=Now(),
+            lease_until=Now() + _lease(),
+            phase=report.phase[:40],
+            rows_expected=report.rows_expected,
+        )
     )
-    if not renewed:
-        raise LeaseLostError
-    run.refresh_from_db(fields=["stop_requested"])
-    return run.stop_requested
+
+
+def is_asked_to_stop(run: Run) -> bool:
+    """True when an operator asked for it.
+
+    Raises:
+        LeaseLostError: The run is no longer ours.
+    """
+    found = _mine(run).values_list("stop_requested", flat=True).first()
+    _require(found is not None)
+    return bool(found)
 
 
 def record_plan(run: Run, snapshot: dict[str, Any]) -> None:
@@ -150,14 +168,12 @@ def record_commit(run: Run, commit: Commit, report: RunReport) -> None:
     Raises:
         LeaseLostError: The run is no longer ours; the rows are at the destination all the same.
     """
+    # Sums, not increments: recording a commit again whose answer was lost must not count it twice.
+    counted = {name: getattr(run, name) + getattr(commit, name) for name in _COUNTED}
     with transaction.atomic():
         _require(
             _mine(run).update(
-                read=F("read") + commit.read,
-                inserted=F("inserted") + commit.inserted,
-                updated=F("updated") + commit.updated,
-                deleted=F("deleted") + commit.deleted,
-                byte_count=F("byte_count") + commit.byte_count,
+                **counted,
                 phase=report.phase[:40],
                 rows_expected=report.rows_expected,
                 heartbeat_at=Now(),
@@ -166,7 +182,8 @@ def record_commit(run: Run, commit: Commit, report: RunReport) -> None:
         )
         written = commit.inserted + commit.updated + commit.deleted
         _store_checkpoint(run, commit.position, run.lease_epoch, rows=written)
-    run.refresh_from_db(fields=["read", "inserted", "updated", "deleted", "byte_count"])
+    for name, count in counted.items():
+        setattr(run, name, count)
     logger.info(
         "commit recorded",
         extra={"action": "commit", "run_id": str(run.pk), "stream": run.stream.unique_id, "rows": commit.read},
@@ -174,14 +191,18 @@ def record_commit(run: Run, commit: Commit, report: RunReport) -> None:
 
 
 def succeed(run: Run, report: RunReport) -> None:
-    """The run has done everything that it was to do."""
-    _finish(_mine(run), run, RunState.SUCCEEDED, _report_fields(report))
+    """The run has done everything that it was to do.
+
+    Raises:
+        LeaseLostError: The run is no longer ours, and its outcome is on record; so for the other outcomes.
+    """
+    _require(_finish(_mine(run), run, RunState.SUCCEEDED, _report_fields(report)))
 
 
 def stop(run: Run, reason: StopReason, sentence: str, report: RunReport) -> None:
     """The run ended early at its last commit."""
     fields = {"stop_reason": reason, "reason": sentence} | _report_fields(report)
-    _finish(_mine(run), run, RunState.STOPPED, fields)
+    _require(_finish(_mine(run), run, RunState.STOPPED, fields))
 
 
 def fail(run: Run, error: BaseException, message: str, report: RunReport) -> None:
@@ -194,7 +215,7 @@ def fail(run: Run, error: BaseException, message: str, report: RunReport) -> Non
         report: Warnings and counters.
     """
     fields = {"error_class": type(error).__name__, "error_message": message, "reason": message}
-    _finish(_mine(run), run, RunState.FAILED, fields | _report_fields(report))
+    _require(_finish(_mine(run), run, RunState.FAILED, fields | _report_fields(report)))
 
 
 def request_stop(run: Run) -> bool:
@@ -241,7 +262,7 @@ def _mine(run: Run) -> Any:
     )
 
 
-def _require(updated: int) -> None:
+def _require(updated: int | bool) -> None:
     if not updated:
         raise LeaseLostError
 
@@ -251,6 +272,8 @@ def _store_checkpoint(run: Run, position: Position, epoch: int, *, rows: int) ->
         position=dict(position), epoch=epoch, rows_total=F("rows_total") + rows, updated_at=Now()
     )
     if not changed:
+        # With a newer epoch on record somebody has reset or taken over the stream meanwhile.
+        _require(not Checkpoint.objects.filter(stream_id=run.stream_id).exists())
         Checkpoint.objects.create(stream_id=run.stream_id, position=dict(position), epoch=epoch, rows_total=rows)
     mirror.enqueue_checkpoint(run.stream, position, epoch=epoch)
 

@@ -21,6 +21,11 @@ logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
+class Opening:
+    """The stream is about to be taken over from whoever wrote it last; only the holder of the lease may."""
+
+
+@dataclass(frozen=True, slots=True)
 class Opened:
     """Both ends are connected, and the stream belongs to this run."""
 
@@ -48,7 +53,7 @@ class Ended:
     error: BaseException | None
 
 
-Message = Opened | Ready | Committed | Ended
+Message = Opening | Opened | Ready | Committed | Ended
 
 
 class Transfer(threading.Thread):
@@ -85,6 +90,10 @@ class Transfer(threading.Thread):
         """End at the last commit: the running statements are cancelled, the open chunk rolls back."""
         self._is_stopping.set()
         self._recorded.release()
+        # In a thread of its own: a server that hangs does not answer to this either.
+        threading.Thread(target=self._cancel, name="cancel", daemon=True).start()
+
+    def _cancel(self) -> None:
         for end in (self._source, self._destination):
             try:
                 end.cancel()
@@ -109,6 +118,7 @@ class Transfer(threading.Thread):
     def _move(self) -> None:
         source, destination = self._source, self._destination
         source.open()
+        self._tell(Opening())
         resume = destination.open(epoch_floor=self._epoch_floor)
         self._tell(Opened(resume))
         pass_point(FaultPoint.AFTER_OPEN)

@@ -1,4 +1,4 @@
-"""Why a run should stop: a signal, the cut-off time, an operator, or a parent that is gone."""
+"""Why the runs of a process should stop: a signal, the cut-off time, or a parent that is gone."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Stop:
 
 @dataclass(slots=True)
 class Watch:
-    """Collects the reasons to stop; the first one counts.
+    """Collects the reasons to stop the runs of one process; the first one counts.
 
     Attributes:
         cut_off_at: When runs are to end; None for never.
@@ -45,10 +45,10 @@ class Watch:
             self.stop = self._find()
         return self.stop
 
-    def operator_asked(self) -> None:
-        """Somebody asked for it in the control plane."""
-        if self.stop is None:
-            self.stop = Stop(StopReason.OPERATOR, "an operator stopped it")
+    def watch_the_clock(self, cut_off: time | None, timezone: str) -> None:
+        """Stop at the next cut-off time; the runs of one command share the first one that is set."""
+        if self.cut_off_at is None:
+            self.cut_off_at = next_cut_off(cut_off, timezone, datetime.now(tz=pytz.utc))
 
     @contextmanager
     def signals(self) -> Iterator[None]:
@@ -80,7 +80,7 @@ class Watch:
 def next_cut_off(cut_off: time | None, timezone: str, now: datetime) -> datetime | None:
     """The next moment at which clocks in the time zone show the cut-off time; None without one.
 
-    A time that summer time leaves out is taken an hour later, one that it repeats is taken the first time.
+    A time that summer time leaves out is taken as much later, one that it repeats is taken the first time.
     """
     if cut_off is None:
         return None
@@ -88,7 +88,16 @@ def next_cut_off(cut_off: time | None, timezone: str, now: datetime) -> datetime
     local = now.astimezone(zone)
     for days in (0, 1):
         day = local.date() + timedelta(days=days)
-        moment = zone.normalize(zone.localize(datetime.combine(day, cut_off), is_dst=True))
+        moment = _localized(zone, datetime.combine(day, cut_off))
         if moment > now:
             return moment
     return moment
+
+
+def _localized(zone: pytz.BaseTzInfo, naive: datetime) -> datetime:
+    try:
+        return zone.localize(naive, is_dst=None)
+    except pytz.AmbiguousTimeError:
+        return zone.localize(naive, is_dst=True)
+    except pytz.NonExistentTimeError:
+        return zone.normalize(zone.localize(naive, is_dst=False))
