@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import json
 import os
 import secrets
 import shutil
@@ -15,7 +16,7 @@ import psycopg2
 from psycopg2 import sql
 from psycopg2.extensions import connection as Connection  # noqa: N812 - it is a class
 
-from controlplane.sandbox import MongoServer, PostgresServer, SandboxError, ensure_servers
+from controlplane.sandbox import MongoServer, PostgresServer, SandboxError, Servers, ensure_servers
 from controlplane.sandbox.keeper import KeeperOptions, default_directory, read_servers, state_path, stop_keeper
 
 SHOP, WAREHOUSE = "shop", "warehouse"
@@ -40,7 +41,7 @@ class Place:
         postgres: With both databases.
         mongo: With both stores.
         was_up: True when somebody had left the servers up.
-        passwords: Of the two roles; new in every demo.
+        passwords: Of the two roles.
     """
 
     directory: Path
@@ -54,6 +55,17 @@ class Place:
         opened = psycopg2.connect(self.postgres.dsn(database), connect_timeout=10)
         opened.autocommit = True
         return opened
+
+    def stored(self) -> tuple[int, int]:
+        """Return how many documents the stores hold: positions of streams, and runs."""
+        client = self.mongo.client()
+        try:
+            positions = client["dms_state"]["streams"].count_documents(
+                {"last_migrated_record_for_id": {"$exists": True}}
+            )
+            return positions, client["dms_history"]["runs"].count_documents({})
+        finally:
+            client.close()
 
     def environment(self) -> dict[str, str]:
         """Return the variables that the example mappings and settings refer to, and where the control database is."""
@@ -109,11 +121,7 @@ def prepared(directory: Path, *, keep: bool) -> Iterator[Place]:
     options = KeeperOptions(state, directory=directory / "servers", watched_pid=None if keep else os.getpid())
     servers = ensure_servers(options)
     try:
-        if servers.postgres is None or servers.mongo is None:
-            msg = f"The servers in {directory} are not the demo's. Stop them with: ./run demo --stop"
-            raise SandboxError(msg)
-        passwords = {role: secrets.token_urlsafe(18) for role in (READER, WRITER)}
-        place = Place(directory, servers.postgres, servers.mongo, was_up, passwords)
+        place = _place(directory, servers, was_up=was_up)
         _start_anew(place)
         _point_environment_at(place)
         yield place
@@ -122,9 +130,50 @@ def prepared(directory: Path, *, keep: bool) -> Iterator[Place]:
             stop_keeper(state)
 
 
+def revisited(directory: Path) -> Place:
+    """Return the place that a demo left up, and point the environment there.
+
+    Raises:
+        SandboxError: Nothing is up.
+    """
+    servers = read_servers(state_path(directory))
+    if servers is None:
+        msg = "The demo's servers are down. Start them, and leave them up, with: ./run demo --keep"
+        raise SandboxError(msg)
+    place = _place(directory, servers, was_up=True)
+    _grant(place)
+    _point_environment_at(place)
+    return place
+
+
 def stop(directory: Path) -> bool:
     """Stop servers that were left up. False when there were none."""
     return stop_keeper(state_path(directory))
+
+
+def _place(directory: Path, servers: Servers, *, was_up: bool) -> Place:
+    if servers.postgres is None or servers.mongo is None:
+        msg = f"The servers in {directory} are not the demo's. Stop them with: ./run demo --stop"
+        raise SandboxError(msg)
+    return Place(directory, servers.postgres, servers.mongo, was_up, _passwords(directory, was_up=was_up))
+
+
+def _passwords(directory: Path, *, was_up: bool) -> dict[str, str]:
+    """Those of the roles; the same as long as the servers are up, so that shells which know them stay useful."""
+    path = directory / "passwords.json"
+    if was_up and path.exists():
+        known: dict[str, str] = json.loads(path.read_text())
+        return known
+    passwords = {role: secrets.token_urlsafe(18) for role in (READER, WRITER)}
+    write_private(path, json.dumps(passwords))
+    return passwords
+
+
+def write_private(path: Path, text: str) -> None:
+    """Write a file that only its owner can read."""
+    path.unlink(missing_ok=True)
+    path.touch(mode=0o600)
+    path.write_text(text, encoding="utf-8")
 
 
 def _start_anew(place: Place) -> None:

@@ -1,0 +1,89 @@
+"""The admin pages for `./run demo --serve`, and what `--keep` says about looking around by hand."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shlex
+import subprocess
+import sys
+import time
+from pathlib import Path
+from urllib.request import urlopen
+
+from django.contrib.auth import get_user_model
+
+from controlplane.demo.place import READER, SHOP, WAREHOUSE, WRITER, Place, write_private
+from controlplane.demo.report import Teller
+from controlplane.sandbox.process import LOOPBACK, SandboxError, free_port
+from controlplane.sandbox.programs import program
+
+_ROOT = Path(__file__).resolve().parents[2]
+_USER = "demo"
+_START_TIMEOUT_S = 60.0
+_ANSWER_TIMEOUT_S = 20.0
+_STOP_TIMEOUT_S = 10.0
+_POLL_S = 0.1
+
+
+def serve(teller: Teller, port: int | None) -> None:
+    """Show the admin pages until somebody interrupts.
+
+    Args:
+        teller: Says where the pages are, and the password of their user, this once.
+        port: TCP port on the loopback address; a free one when None.
+
+    Raises:
+        SandboxError: The web server does not start.
+    """
+    port = port or free_port()
+    password = secrets.token_urlsafe(12)
+    users = get_user_model()._default_manager
+    users.filter(username=_USER).delete()
+    get_user_model().objects.create_superuser(username=_USER, password=password)
+    command = [sys.executable, "-m", "gunicorn", "controlplane.wsgi", "--bind", f"{LOOPBACK}:{port}"]
+    server = subprocess.Popen([*command, "--workers", "1", "--threads", "4", "--log-level", "warning"], cwd=_ROOT)
+    try:
+        address = f"http://{LOOPBACK}:{port}/"
+        _wait_for(address, server)
+        teller.line(f"\nAdmin: {address}   user: {_USER}   password: {password}   (Ctrl-C ends it)", style="bold")
+        server.wait()
+    finally:
+        server.terminate()
+        try:
+            server.wait(_STOP_TIMEOUT_S)
+        except subprocess.TimeoutExpired:
+            server.kill()
+
+
+def say_how_to_look(place: Place, teller: Teller) -> None:
+    """Tell how to look at both databases, and write the variables that lead the other commands here."""
+    path = place.directory / "environment.sh"
+    exports = [f"export {name}={shlex.quote(value)}\n" for name, value in place.environment().items()]
+    write_private(path, "".join(exports))
+    shown = path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
+    psql = shlex.quote(os.fspath(program("psql")))
+    teller.line("\nThe servers stay up. To look around:", style="bold")
+    for role, database in ((READER, SHOP), (WRITER, WAREHOUSE)):
+        login = f"postgresql://{role}:{place.passwords[role]}@{place.postgres.address}/{database}"
+        teller.line(f"   {psql} {login}")
+    teller.line("To run more, in a shell of its own:")
+    teller.line(f"   . {shlex.quote(os.fspath(shown))}; ./run manage run_migration shop_syncing")
+    teller.line("To compare both ends again: ./run demo --compare. To stop the servers: ./run demo --stop")
+
+
+def _wait_for(address: str, server: subprocess.Popen[bytes]) -> None:
+    deadline = time.monotonic() + _START_TIMEOUT_S
+    while time.monotonic() < deadline:
+        if server.poll() is not None:
+            msg = f"The web server ended at its start with code {server.returncode}; see above."
+            raise SandboxError(msg)
+        try:
+            # Its own address, with a scheme that is fixed here.
+            urlopen(address, timeout=_ANSWER_TIMEOUT_S).close()  # noqa: S310
+        except OSError:
+            time.sleep(_POLL_S)
+        else:
+            return
+    msg = f"The web server did not answer within {_START_TIMEOUT_S:.0f} s."
+    raise SandboxError(msg)

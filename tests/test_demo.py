@@ -1,0 +1,100 @@
+"""The demo: it passes on a fresh directory, and it does not when one row at the destination was changed."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from controlplane.sandbox.keeper import PROJECT_ROOT, read_servers, state_path
+from tests.databases import PgDatabase
+
+# A demo of its own servers, twice in a row, on a machine that does other things too.
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a demo ended, and what it said."""
+
+    code: int
+    text: str
+
+
+def demo(directory: Path, *arguments: str) -> Outcome:
+    command = [sys.executable, "-m", "controlplane.demo", "--directory", str(directory), *arguments]
+    done = subprocess.run(command, cwd=PROJECT_ROOT, capture_output=True, text=True, timeout=280, check=False)
+    return Outcome(done.returncode, done.stdout + done.stderr)
+
+
+def database(directory: Path, name: str) -> PgDatabase:
+    servers = read_servers(state_path(directory))
+    assert servers is not None
+    assert servers.postgres is not None
+    return PgDatabase(servers.postgres, name)
+
+
+@pytest.fixture(scope="module")
+def directory(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A folder with a space in its name, whose servers are stopped at the end."""
+    base = tmp_path_factory.mktemp("demo")
+    # Root runs the servers under another account, which must be able to come here.
+    for folder in (base, base.parent, base.parent.parent):
+        folder.chmod(folder.stat().st_mode | 0o111)
+    place = base / "with space"
+    yield place
+    demo(place, "--stop")
+
+
+@pytest.fixture(scope="module")
+def first(directory: Path) -> Outcome:
+    return demo(directory, "--rows", "2000", "--keep")
+
+
+EXPECTED = {
+    "products": ("dumping", 40, 0, 0, 40, 40),
+    "audit_log": ("logging", 700, 0, 0, 1040, 1040),
+    "sales.orders": ("syncing", 500, 20, 0, 890, 900),
+    "events": ("syncing", 300, 4, 0, 600, 600),
+    "sales.customers": ("mirroring", 200, 120, 0, 320, 320),
+    "wide_types": ("mirroring", 0, 2, 2, 18, 18),
+}
+
+
+def test_every_mode_ends_equal(first: Outcome) -> None:
+    assert first.code == 0, first.text
+    table = first.text[first.text.index("stream  ") :]
+    assert "All 8 streams are equal" in first.text
+    for name, (mode, inserted, updated, deleted, source, destination) in EXPECTED.items():
+        counts = rf"{inserted:,}\s+{updated:,}\s+{deleted:,}\s+{source:,}\s+{destination:,}\s+yes"
+        assert re.search(rf"^{re.escape(name)}\s+{mode}\s+[\d,]+\s+[\d,]+\s+{counts}", table, re.MULTILINE), table
+
+
+def test_no_password_is_shown_but_those_of_the_demo_itself(first: Outcome, directory: Path) -> None:
+    servers = read_servers(state_path(directory))
+    assert servers is not None
+    assert servers.postgres is not None
+    assert servers.postgres.password not in first.text
+
+
+def test_one_changed_row_at_the_destination_is_found(first: Outcome, directory: Path) -> None:
+    assert first.code == 0, first.text
+    warehouse = database(directory, "warehouse")
+    changed = warehouse.execute("UPDATE mirror.order_items SET unit_price = 0 WHERE order_id = 5 AND line_no = 1")
+    assert changed == 1
+    found = demo(directory, "--compare")
+    assert found.code == 1
+    assert "NOT EQUAL: shop_mirroring_DMS_sales.order_items_warehouse" in found.text
+
+
+def test_a_second_demo_starts_anew(first: Outcome, directory: Path) -> None:
+    assert first.code == 0, first.text
+    again = demo(directory, "--rows", "1000")
+    assert again.code == 0, again.text
+    assert "All 8 streams are equal" in again.text
+    assert "The servers stay up" in again.text
