@@ -45,11 +45,15 @@ def test_columns_are_keys_of_the_contract_with_its_defaults(
             assert field.get_default() == key.get_default(call_default_factory=True), field.name
 
 
+#: Options that the run and the service settings of the document give.
+_FROM_ELSEWHERE = {"allow_deletes", "keepalive"}
+
+
 def test_options_of_the_service_are_those_of_the_data_plane() -> None:
     defaults = Options()
 
     assert Options(**django_settings.DMS_OPTIONS) == defaults
-    assert set(django_settings.DMS_OPTIONS) == set(Options.__slots__) - {"allow_deletes"}
+    assert set(django_settings.DMS_OPTIONS) == set(Options.__slots__) - _FROM_ELSEWHERE
 
 
 def test_kinds_and_states_need_no_django_migration() -> None:
