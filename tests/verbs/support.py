@@ -31,7 +31,7 @@ class Ends:
 
 
 @contextmanager
-def ends_of(raw: dict[str, Any], *, table: int = 0) -> Iterator[Ends]:
+def ends_of(raw: dict[str, Any], *, table: int = 0, **options: Any) -> Iterator[Ends]:
     """Open both ends of the stream that `run_once` runs."""
     mapping = parse_mapping(raw)
     spec = mapping.specs[table]
@@ -43,7 +43,7 @@ def ends_of(raw: dict[str, Any], *, table: int = 0) -> Iterator[Ends]:
         db_name=mapping.source.db_name,
         name=spec.target,
         spec=spec,
-        options=Options(clock_margin_s=0.0, writers_wait_s=0.2, connect_timeout_s=5),
+        options=Options(**{"clock_margin_s": 0.0, "writers_wait_s": 0.2, "connect_timeout_s": 5, **options}),
     )
     report = RunReport()
     source = create_source(mapping.source, stream, report)

@@ -57,6 +57,13 @@ class Bookmark:
             return sql.SQL("true")
         return sql.SQL("{} >= {}::{}").format(self.identifier, sql.Literal(lower), sql.SQL(self.column.type.pg.text))
 
+    def until(self, instant: str) -> sql.Composable:
+        """``bookmark <= instant``, in the column's own resolution; wall time that a zone repeats counts twice."""
+        moment = sql.SQL("{}::timestamptz").format(sql.Literal(instant))
+        if self._is_wall_time:
+            moment = sql.SQL("({} AT TIME ZONE {})").format(moment, sql.Literal(self.timezone))
+        return sql.SQL("{} <= {}::{}").format(self.identifier, moment, sql.SQL(self.column.type.pg.text))
+
     def before_or_null(self, instant: str | None, lag: timedelta) -> sql.Composable:
         """The rows that `since` leaves out, and those without a bookmark, which windows cut by it leave out."""
         lower = self.lower_bound(instant, lag)

@@ -120,7 +120,7 @@ def _parts(
     if bookmark.is_parsed_here:
         yield from _parsed_here(reading, bookmark, position)
     else:
-        yield from _windows(reading, bookmark, position)
+        yield from windows(reading, bookmark, bookmark.since(position.watermark, grace(reading)))
     if reading.key_kind is not KeyKind.SEQUENCE and not bookmark.column.not_null:
         yield from _without_bookmark(reading, bookmark, keys)
 
@@ -170,9 +170,8 @@ def _may_appear_late(reading: Reading) -> bool:
     return not sequence.is_always or reading.writers.last_drawn() is None
 
 
-def _windows(reading: Reading, bookmark: Bookmark, position: PgPosition) -> Iterator[QueryRows]:
-    """The changed rows, in windows of the bookmark when there are many."""
-    changed = bookmark.since(position.watermark, grace(reading))
+def windows(reading: Reading, bookmark: Bookmark, changed: sql.Composable) -> Iterator[QueryRows]:
+    """The rows that meet a condition, in windows of the bookmark when there are many; inside a snapshot."""
     size = ChunkSize(reading).rows()
     expected = reading.estimate(changed)
     reading.report.rows_expected = expected

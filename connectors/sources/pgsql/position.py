@@ -88,3 +88,19 @@ class PgPosition(BaseModel):
     def moved(self, **changes: Any) -> PgPosition:
         """A copy with changes, one chunk further."""
         return self.model_copy(update={"batch": self.batch + 1, **changes})
+
+    def in_words(self) -> str:
+        """What is copied, for people."""
+        if self.snapshot is not None:
+            return f"the dump of {self.snapshot}"
+        if self.phase is Phase.COPY:
+            reached = f"page {self.next_block}" if self.next_block is not None else f"key {_words(self.cursor)}"
+            word = "second copy, for added columns" if self.is_refill else "first copy"
+            return f"an unfinished {word}: {self.batch} chunks in, {reached}"
+        parts = [f"changes up to watermark {self.watermark}"] if self.watermark else []
+        parts += [f"keys up to {self.safe_key}"] if self.safe_key is not None else []
+        return ", ".join(parts) or "a whole copy; every row is compared"
+
+
+def _words(key: Key | None) -> str:
+    return "none yet" if key is None else ", ".join(key)

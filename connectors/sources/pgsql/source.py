@@ -7,11 +7,23 @@ from collections.abc import Iterator
 
 from psycopg2 import sql
 
-from connectors.base import Chunk, Comparable, Options, Outline, Position, ReadRequest, RunReport, Source, Stream
+from connectors.base import (
+    Chunk,
+    Comparable,
+    Options,
+    Outline,
+    Position,
+    ReadRequest,
+    RunReport,
+    Selection,
+    Source,
+    Stream,
+)
 from connectors.errors import ConfigError, SourceError, SourceUnavailable
 from connectors.mapping import Mode, PgsqlSource, TableSpec
 from connectors.postgres.errors import source_side
 from connectors.postgres.session import Address, Session
+from connectors.sources.pgsql.backfilling import backfill, position_at
 from connectors.sources.pgsql.bookmarks import Bookmark
 from connectors.sources.pgsql.catalog import (
     KeyKind,
@@ -87,6 +99,7 @@ class PgsqlTableSource(Source):
         unchanged = frozenset(each.column.name for each in self._selected if each.is_unchanged)
         indexes = secondary_indexes(self._aside, table, unchanged)
         version = self._aside.major_version
+        self._check_partition_columns(table)
         if self._stream.mode is Mode.DUMPING:
             return StreamSchema((*columns, self._snapshot()), indexes=indexes, server_version=version)
         key = self._key(table)
@@ -104,7 +117,8 @@ class PgsqlTableSource(Source):
         if self._stream.mode is Mode.DUMPING:
             if self._table is not None:
                 self._report.rows_expected = self._table.estimated_rows
-            yield from dump(self._reader, self._stream, self._selected, self._dumped(), self._report)
+            lockable = self._table.qualified if self._table is not None and self._table.can_be_locked else None
+            yield from dump(self._reader, self._stream, self._selected, self._dumped(), self._report, lockable)
             return
         reading = self.reading()
         position = self._position(request.position)
@@ -129,6 +143,17 @@ class PgsqlTableSource(Source):
         yield from buffer_pass(reading, position, bounds.t0)
         if self._stream.mode is Mode.MIRRORING:
             yield source_keys(reading, position)
+
+    def backfill(self, selection: Selection, position: Position) -> Iterator[Chunk]:
+        self._refuse_for_dumps("a backfill has no row to update; run the mapping for a new snapshot")
+        return backfill(self.reading(), selection, self._position(position), position)
+
+    def describe_position(self, position: Position | None) -> str:
+        return "nothing: this is a first copy" if position is None else _parsed(position).in_words()
+
+    def position_at(self, position: Position | None, key: tuple[str, ...]) -> Position:
+        self._refuse_for_dumps("there is no key to go on from; the next run dumps everything anew")
+        return position_at(self.reading(), self._position(position), key).dump()
 
     def comparable(self) -> Comparable:
         """The rows as they arrive; a dump is told apart by its spec's key, or by the table's primary key."""
@@ -202,6 +227,7 @@ class PgsqlTableSource(Source):
     def _describe_query(self) -> StreamSchema:
         columns = query_columns(self._aside, query_source(self._aside, self._spec))
         table = Table(0, "", self._spec.table_name, "q", None, 0, columns, (), (), has_children=False)
+        self._check_partition_columns(table)
         self._selected = select_list(self._aside, table, self._stream)
         arriving = tuple(each.column for each in self._selected)
         return StreamSchema((*arriving, self._snapshot()), server_version=self._aside.major_version)
@@ -220,11 +246,15 @@ class PgsqlTableSource(Source):
         timezone = self._spec.bookmark_timezone or self._aside.default_timezone
         return Bookmark(column, timezone, self._aside, is_improper=self._spec.improper_bookmarks)
 
-    def _check_key(self, table: Table, key: tuple[SourceColumn, ...]) -> None:
-        """Refuse a bookmark or partition column that is not there, and a key that is NULL somewhere."""
-        self._bookmark(table)
+    def _check_partition_columns(self, table: Table) -> None:
+        is_dump = self._stream.mode is Mode.DUMPING
         for name in self._spec.partition_columns:
-            table.column(name, "partition_col", self._aside)
+            if not (is_dump and name == SNAPSHOT_COLUMN):
+                table.column(name, "partition_col", self._aside)
+
+    def _check_key(self, table: Table, key: tuple[SourceColumn, ...]) -> None:
+        """Refuse a bookmark that is not there, and a key that is NULL somewhere."""
+        self._bookmark(table)
         for column in key:
             if column.not_null:
                 continue
@@ -258,6 +288,11 @@ class PgsqlTableSource(Source):
             )
         return kind
 
+    def _refuse_for_dumps(self, sentence: str) -> None:
+        if self._stream.mode is Mode.DUMPING:
+            msg = f"dumping copies whole snapshots, so {sentence}"
+            raise ConfigError(msg, connector=self._side.connector, stream=self._side.stream)
+
     def _dumped(self) -> sql.Composable:
         return query_source(self._aside, self._spec) if self._table is None else self._table.qualified
 
@@ -265,7 +300,7 @@ class PgsqlTableSource(Source):
         """The stored position, when it still applies to the spec."""
         if stored_position is None:
             return None
-        position = PgPosition.model_validate(dict(stored_position))
+        position = _parsed(stored_position)
         stored = (position.mode, position.key, position.bookmark)
         wanted = (self._stream.mode, self._spec.keys, self._spec.bookmark_column)
         if stored != wanted:
@@ -333,3 +368,7 @@ class PgsqlTableSource(Source):
                     stream=self._side.stream,
                 )
             time.sleep(_REPLAY_POLL_S)
+
+
+def _parsed(position: Position) -> PgPosition:
+    return PgPosition.model_validate(dict(position))

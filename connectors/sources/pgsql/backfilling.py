@@ -1,0 +1,120 @@
+"""Backfill and reset: rows read anew out of turn, and the position from which a stream would read them in turn."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import timedelta
+
+from psycopg2 import sql
+
+from connectors.base import Chunk, Position, Selection, Write
+from connectors.errors import ConfigError
+from connectors.mapping import Mode
+from connectors.sources.pgsql.catalog import KeyKind
+from connectors.sources.pgsql.copying import ChunkSize, keyset_ranges
+from connectors.sources.pgsql.following import windows
+from connectors.sources.pgsql.keys import among, between, type_name
+from connectors.sources.pgsql.position import Key, PgPosition, Phase
+from connectors.sources.pgsql.reading import Reading
+from connectors.sources.pgsql.rows import QueryRows
+
+_NO_LAG = timedelta(0)
+
+
+def backfill(reading: Reading, selection: Selection, position: PgPosition | None, stored: Position) -> Iterator[Chunk]:
+    """The selected rows, each chunk with the stored position, so that the stream goes on as if nothing had been.
+
+    Args:
+        reading: The table.
+        selection: Which rows.
+        position: As it was stored, parsed.
+        stored: As it was stored.
+
+    Raises:
+        ConfigError: The first copy is not complete, or the spec has no such bookmark.
+    """
+    if position is None or position.phase is Phase.COPY:
+        raise _refused(reading, "the first copy is not complete, and it brings these rows; run the mapping first")
+    write = Write.INSERT if reading.spec.mode is Mode.LOGGING else Write.UPSERT
+    reading.report.phase = "backfill"
+    for rows, reached in _parts(reading, selection):
+        yield Chunk(write, rows, stored)
+        # Whoever asks for the next chunk has recorded this one.
+        reading.report.phase = f"backfill {reached}".strip()
+
+
+def position_at(reading: Reading, position: PgPosition | None, key: Key) -> PgPosition:
+    """The position from which the rows above a key are read again.
+
+    Raises:
+        ConfigError: Nothing is copied yet, or the stream does not go by key.
+    """
+    if position is None:
+        raise _refused(reading, "nothing is copied yet, so there is no place to go back to; run the mapping")
+    _check_key(reading, "--to-key", key)
+    if position.phase is Phase.COPY:
+        return position.model_copy(update={"cursor": key, "next_block": None, "heap": None})
+    if reading.key_kind not in {KeyKind.SEQUENCE, KeyKind.NUMBER}:
+        raise _refused(
+            reading,
+            "its new rows are not found by a growing number, so --to-key means nothing here; use backfill --from-key"
+            " for some rows, or reset without --to-key for all",
+        )
+    return position.model_copy(update={"safe_key": key[0], "candidates": (), "recheck": None})
+
+
+def _parts(reading: Reading, selection: Selection) -> Iterator[tuple[QueryRows, str]]:
+    """The rows in pieces of a chunk's size, and how far each goes, in words."""
+    if selection.is_by_time:
+        yield from ((rows, "") for rows in _by_time(reading, selection))
+        return
+    first, last = selection.from_key, selection.to_key
+    for name, key in (("--from-key", first), ("--to-key", last)):
+        if key is not None:
+            _check_key(reading, name, key)
+    if first is not None:
+        # Ranges are open below, and this one is to hold its lowest key.
+        yield reading.rows(among(reading.key, [first])), ""
+    size = ChunkSize(reading)
+    for after, upto in keyset_ranges(reading, reading.aside, first, last, size):
+        rows = reading.rows(between(reading.key, after, upto))
+        yield rows, f"up to key {', '.join(upto)}" if upto else ""
+        size.learn(rows.row_count)
+
+
+def _by_time(reading: Reading, selection: Selection) -> Iterator[QueryRows]:
+    bookmark = reading.bookmark
+    if bookmark is None or bookmark.is_parsed_here:
+        what = "has none" if bookmark is None else "holds times in irregular forms"
+        raise _refused(
+            reading, f"--since and --until go by the `bookmark`, and this spec {what}; use --from-key and --to-key"
+        )
+    conditions: list[sql.Composable] = [sql.SQL("true")]
+    if selection.since is not None:
+        conditions.append(bookmark.since(selection.since.isoformat(), _NO_LAG))
+    if selection.until is not None:
+        conditions.append(bookmark.until(selection.until.isoformat()))
+    with reading.snapshot():
+        yield from windows(reading, bookmark, sql.SQL(" AND ").join(conditions))
+
+
+def _check_key(reading: Reading, setting: str, key: Key) -> None:
+    """Refuse a key that the columns cannot hold, before it becomes a part of queries."""
+    names = ", ".join(column.name for column in reading.key)
+    if len(key) != len(reading.key):
+        wanted = f"a JSON list of {len(reading.key)} values" if len(reading.key) > 1 else "one value"
+        raise _refused(reading, f"{setting} must be {wanted}: {names}")
+    side = reading.session.side
+    for column, text in zip(reading.key, key, strict=True):
+        try:
+            reading.aside.value(sql.SQL("SELECT {}::{}").format(sql.Literal(text), type_name(column)))
+        except side.refused as error:
+            if isinstance(error, side.unavailable | side.auth_failed):
+                raise
+            msg = f"{setting} does not fit the key's column {column.name} of type {column.type.pg.text}"
+            raise _refused(reading, msg) from error
+
+
+def _refused(reading: Reading, sentence: str) -> ConfigError:
+    side = reading.session.side
+    return ConfigError(sentence, connector=side.connector, stream=side.stream)
