@@ -175,7 +175,7 @@ def _plan_changes(plan: TablePlan, target: Target, schema: StreamSchema, types: 
     if key and not _has_key_index(target, table, key):
         unique = sql.SQL("" if table.is_partitioned else "UNIQUE ")
         plan.key_index = sql.SQL("CREATE {}INDEX {} ON {} ({})").format(
-            unique, sql.Identifier(shortened(f"{target.table}_dms_key")), target.name, columns_sql(key)
+            unique, sql.Identifier(shortened(f"{target.table}_{'_'.join(key)}_dms_key")), target.name, columns_sql(key)
         )
 
 
