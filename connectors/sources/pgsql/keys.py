@@ -24,12 +24,15 @@ def key_order(columns: Sequence[SourceColumn], direction: str = "ASC") -> sql.Co
 
 
 def key_texts(columns: Sequence[SourceColumn]) -> sql.Composable:
-    """``"a"::text AS "dms key text 1", ...``.
+    """``"a"::text AS "dms key text 1", ...``, under names that no key column has.
 
-    Without a name of its own the text would take the column's, and ORDER BY "a" would then sort by the text.
+    ORDER BY looks for names in the SELECT list first: under a key column's name it would sort by the text.
     """
+    prefix = "dms key text "
+    while any(column.name.startswith(prefix) for column in columns):
+        prefix = f"_{prefix}"
     return sql.SQL(", ").join(
-        sql.SQL("{}::text AS {}").format(sql.Identifier(column.name), sql.Identifier(f"dms key text {place}"))
+        sql.SQL("{}::text AS {}").format(sql.Identifier(column.name), sql.Identifier(f"{prefix}{place}"))
         for place, column in enumerate(columns, start=1)
     )
 
