@@ -228,7 +228,7 @@ def _run_document(run: Run) -> dict[str, Any]:
         "insertions": run.inserted,
         "updations": run.updated,
         "deletions": run.deleted,
-        "total_records": run.read,
+        "total_records": run.inserted + run.updated,
         "start_time": _iso(run.started_at),
         "total_time": None if run.seconds is None else round(run.seconds, 3),
         "curr_megabytes_processed": moved,
