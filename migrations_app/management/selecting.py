@@ -41,6 +41,13 @@ def selected_plans(options: dict[str, Any]) -> list[Plan]:
         return plans.build(options["mapping_id"], table=options["table"], destination=options["destination"])
 
 
+def refuse_several_tables(selected: list[Plan], mapping_id: str) -> None:
+    """End the command when the streams are not all of one table: a key or time of one says nothing of another."""
+    names = sorted({plan.stream.spec.name for plan in selected})
+    if len(names) > 1:
+        raise refusal([f"{mapping_id}: keys and times are those of one table; choose it with --table {names[0]}"])
+
+
 @contextmanager
 def refusing(place: str) -> Iterator[None]:
     """End the command with the exit code and the sentence of the error that is raised inside."""

@@ -18,7 +18,8 @@ from migrations_app import mapping_io, settings_io
 
 #: The mapping's id under which `run_once` runs its streams.
 MAPPING_ID = "test"
-_STORE = {"url": "mongodb://store.invalid", "db_name": "dms", "collection_name": "state"}
+#: The stores' server. Verbs that record no run never ask it.
+STORE = "mongodb://store.invalid"
 
 
 @dataclass
@@ -73,10 +74,11 @@ def named(comparison: Comparison) -> dict[tuple[str, ...], Difference]:
     return {each.key: each.difference for each in comparison.differing}
 
 
-def register(raw: dict[str, Any]) -> None:
+def register(raw: dict[str, Any], *, mapping_id: str = MAPPING_ID) -> None:
     """Put a mapping and the service settings into the control database."""
-    settings_io.save_settings(settings_io.parse_settings({"encryption_store": _STORE, "dashboard_store": _STORE}))
-    mapping_io.save_mapping(MAPPING_ID, mapping_io.parse(raw))
+    stores = {"url": STORE, "db_name": "dms", "collection_name": "verbs"}
+    settings_io.save_settings(settings_io.parse_settings({"encryption_store": stores, "dashboard_store": stores}))
+    mapping_io.save_mapping(mapping_id, mapping_io.parse(raw))
 
 
 @dataclass(frozen=True)

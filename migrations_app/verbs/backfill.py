@@ -1,0 +1,181 @@
+"""Backfill: read a range of keys or of bookmarks anew, in a run of its own that leaves the stream where it is."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import pytz
+
+from connectors import registry
+from connectors.base import (
+    Chunk,
+    Outline,
+    Position,
+    ReadRequest,
+    RunReport,
+    Selection,
+    Source,
+)
+from connectors.errors import ConfigError
+from connectors.mapping import Issue, MappingError
+from connectors.types import StreamSchema
+from migrations_app import plans, runs
+from migrations_app.enums import TriggerKind
+from migrations_app.models import Run
+from migrations_app.owner import Owner
+from migrations_app.plans import Plan
+
+#: The key of Run.request under which the selection stands.
+REQUEST_KEY = "backfill"
+
+
+@dataclass(frozen=True, slots=True)
+class BackfillPlan(Plan):
+    """A plan whose source reads the selection instead of what is due."""
+
+    selection: Selection
+
+    def source(self, report: RunReport) -> Source:
+        return _SelectedRows(registry.create_source(self.source_config, self.stream, report), self.selection)
+
+
+class _SelectedRows(Source):
+    """A source that reads a selection; everything else is the source's own."""
+
+    def __init__(self, source: Source, selection: Selection) -> None:
+        self._source = source
+        self._selection = selection
+        self._stream_id = ""
+
+    def open(self) -> None:
+        self._source.open()
+
+    def describe(self) -> StreamSchema:
+        return self._source.describe()
+
+    def read(self, request: ReadRequest) -> Iterator[Chunk]:
+        chunks = self._source.backfill(self._selection, request.position) if request.position is not None else None
+        if chunks is None:
+            sentence = (
+                "nothing is copied yet; run the mapping first"
+                if request.position is None
+                else "it cannot be backfilled; reset it to copy it anew"
+            )
+            raise ConfigError(sentence, connector=f"{self._source.type_name} source", stream="this stream")
+        yield from chunks
+
+    def outline(self, position: Position | None) -> Outline:
+        return self._source.outline(position)
+
+    def cancel(self) -> None:
+        self._source.cancel()
+
+    def close(self) -> None:
+        self._source.close()
+
+
+def parse_selection(
+    *, from_key: str | None, to_key: str | None, since: str | None, until: str | None, timezone: str
+) -> Selection:
+    """A selection as people write it.
+
+    Args:
+        from_key: Lowest key, a JSON list of texts and numbers when the key has several columns.
+        to_key: Highest key.
+        since: Earliest bookmark in ISO 8601.
+        until: Latest bookmark.
+        timezone: Of times that name none.
+
+    Raises:
+        MappingError: Nothing is selected, keys and times are mixed, or one cannot be read.
+    """
+    selection = Selection(
+        from_key=parse_key("from_key", from_key),
+        to_key=parse_key("to_key", to_key),
+        since=_time("since", since, timezone),
+        until=_time("until", until, timezone),
+    )
+    if selection.is_by_key == selection.is_by_time:
+        message = "give a range of keys (from_key, to_key) or a range of bookmarks (since, until), and one of the two"
+        raise MappingError([Issue(("backfill",), message)])
+    return selection
+
+
+def parse_key(name: str, text: str | None) -> tuple[str, ...] | None:
+    """A key as people write it: the value itself, or a JSON list with one value a column.
+
+    Raises:
+        MappingError: It begins like a list and is none.
+    """
+    if text is None:
+        return None
+    if not text.startswith("["):
+        return (text,)
+    try:
+        listed = json.loads(text)
+    except json.JSONDecodeError:
+        listed = None
+    if not isinstance(listed, list) or not all(isinstance(part, str | int | float) for part in listed):
+        message = 'a key of several columns is a JSON list, such as ["a", 2]'
+        raise MappingError([Issue((name,), message)])
+    return tuple(str(part) for part in listed)
+
+
+def queue(
+    plan: Plan, selection: Selection, *, trigger_id: uuid.UUID | None, requested_by: str, owner: Owner | None = None
+) -> Run:
+    """Queue a backfill of one stream; whoever executes the run finds the selection in it.
+
+    Raises:
+        AlreadyRunningError: The stream has an active run.
+    """
+    return runs.queue(
+        plans.stream_row(plan),
+        trigger=TriggerKind.BACKFILL,
+        trigger_id=trigger_id,
+        requested_by=requested_by,
+        request={REQUEST_KEY: _as_json(selection)},
+        owner=owner,
+    )
+
+
+def plan_of(run: Run, plan: Plan) -> Plan:
+    """The plan by which a run is to be executed: as it is, or for the selection that the run asks for."""
+    raw = run.request.get(REQUEST_KEY)
+    if raw is None:
+        return plan
+    fields = {name: getattr(plan, name) for name in Plan.__dataclass_fields__}
+    return BackfillPlan(**fields, selection=_from_json(raw))
+
+
+def _time(name: str, text: str | None, timezone: str) -> datetime | None:
+    if text is None:
+        return None
+    try:
+        moment = datetime.fromisoformat(text)
+        return moment if moment.tzinfo is not None else pytz.timezone(timezone).localize(moment)
+    except (ValueError, OverflowError) as error:
+        message = "expected a time in ISO 8601, such as 2026-01-31T18:00:00+05:30"
+        raise MappingError([Issue((name,), message)]) from error
+
+
+def _as_json(selection: Selection) -> dict[str, Any]:
+    keys = {"from_key": selection.from_key, "to_key": selection.to_key}
+    times = {"since": selection.since, "until": selection.until}
+    return {name: list(key) for name, key in keys.items() if key is not None} | {
+        name: moment.isoformat() for name, moment in times.items() if moment is not None
+    }
+
+
+def _from_json(raw: dict[str, Any]) -> Selection:
+    return Selection(
+        from_key=tuple(raw["from_key"]) if "from_key" in raw else None,
+        to_key=tuple(raw["to_key"]) if "to_key" in raw else None,
+        since=datetime.fromisoformat(raw["since"]) if "since" in raw else None,
+        until=datetime.fromisoformat(raw["until"]) if "until" in raw else None,
+    )

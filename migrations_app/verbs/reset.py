@@ -1,0 +1,131 @@
+"""Reset: make a stream's next run go on from an earlier place, or copy everything anew. No row is removed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from connectors.base import Destination, Position, RunReport, Source
+from connectors.errors import ConfigError
+from connectors.mapping import Mode
+from migrations_app import plans, runs
+from migrations_app.enums import ACTIVE_STATES
+from migrations_app.models import Run
+from migrations_app.plans import Plan
+
+_WHOLE_COPY = {
+    Mode.DUMPING: "the next run dumps everything, as every run of this mode does",
+    Mode.LOGGING: "the next run reads the whole table again, inserts the rows that are not there and changes no other",
+    Mode.SYNCING: "the next run reads the whole table again, inserts the rows that are not there and updates those that"
+    " differ",
+    Mode.MIRRORING: "the next run reads the whole table again, inserts, updates, and deletes what the source no longer"
+    " has",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Reset:
+    """What a reset would do, or has done.
+
+    Attributes:
+        stream_id: The stream.
+        before: Where the next run would go on, in words.
+        after: Where it goes on after the reset, in words.
+        consequence: What the next run does then.
+        position: The new position; None for a whole copy.
+        releases: True when the table is given up as well.
+    """
+
+    stream_id: str
+    before: str
+    after: str
+    consequence: str
+    position: Position | None
+    releases: bool
+
+    def as_dict(self) -> dict[str, Any]:
+        """As JSON."""
+        return {
+            "stream": self.stream_id,
+            "before": self.before,
+            "after": self.after,
+            "next_run": self.consequence,
+            "releases_table": self.releases,
+        }
+
+
+def describe(plan: Plan, *, to_key: tuple[str, ...] | None = None, release: bool = False) -> Reset:
+    """What a reset of this stream would do. Changes nothing.
+
+    Args:
+        plan: The stream.
+        to_key: Go on above this key; None for a whole copy.
+        release: Give the table up for another stream, too.
+
+    Raises:
+        ConnectorError: An end cannot be reached, or the stream cannot go on from a key.
+    """
+    with _ends(plan) as (source, destination):
+        stored = destination.stored_position()
+        before = source.describe_position(stored)
+        if to_key is None:
+            consequence = _released(plan) if release else _WHOLE_COPY[plan.stream.mode]
+            return Reset(plan.stream.unique_id, before, source.describe_position(None), consequence, None, release)
+        source.open()
+        source.describe()
+        position = source.position_at(stored, to_key)
+        if position is None:
+            sentence = "this kind of source cannot go on from a key; reset it without --to-key"
+            raise ConfigError(sentence, connector="reset", stream=plan.stream.unique_id)
+        consequence = (
+            f"the next run reads the rows with keys above {', '.join(to_key)} again; rows up to it count as copied,"
+            " whether they are or not"
+        )
+        return Reset(plan.stream.unique_id, before, source.describe_position(position), consequence, position, release)
+
+
+def carry_out(plan: Plan, reset: Reset) -> None:
+    """Do what `describe` has described: first at the destination, whose record wins, then here.
+
+    Raises:
+        AlreadyRunningError: A run of the stream is active; it would be fenced off.
+        ConnectorError: The destination cannot be reached, or the table belongs to another stream.
+    """
+    stream = plans.stream_row(plan)
+    refuse_while_running(plan)
+    with _ends(plan) as (_, destination):
+        destination.reset_state(reset.position)
+        if reset.releases:
+            destination.release()
+    runs.reset_checkpoint(stream, reset.position, stream.epoch + 1)
+
+
+def refuse_while_running(plan: Plan) -> None:
+    """Raise AlreadyRunningError when the stream has an active run whose owner lives."""
+    stream = plans.stream_row(plan)
+    runs.release_orphans(stream)
+    active = Run.objects.filter(stream=stream, state__in=ACTIVE_STATES).select_related("stream").first()
+    if active is not None:
+        raise runs.AlreadyRunningError(active)
+
+
+def _released(plan: Plan) -> str:
+    return (
+        f"the table {plan.stream.name} keeps its rows and belongs to the stream that runs next: another one, or this"
+        " one again, which then reads the whole table"
+    )
+
+
+@contextmanager
+def _ends(plan: Plan) -> Iterator[tuple[Source, Destination]]:
+    """The source not yet open, the destination connected."""
+    report = RunReport()
+    source, destination = plan.source(report), plan.destination(report)
+    try:
+        destination.connect()
+        yield source, destination
+    finally:
+        source.close()
+        destination.close()
