@@ -9,7 +9,7 @@ from connectors.mapping import Mode
 from controlplane.sandbox import MongoServer
 from tests.builders import make_mapping, make_table
 from tests.databases import PgDatabase
-from tests.runner.plane import Command, Plane
+from tests.runner.plane import Command, Plane, wait_until
 
 ROWS = 300
 _COLUMNS = "id, name, amount, updated_at"
@@ -37,6 +37,26 @@ class Shop:
 
     def add_table(self, name: str = "orders", rows: int = ROWS) -> None:
         self.source.execute(_TABLE.format(name=name, rows=rows))
+
+    def slow_down(self, seconds_a_row: float, name: str = "orders") -> None:
+        """Put a view in the table's place that takes its time."""
+        self.source.execute(
+            f"ALTER TABLE {name} RENAME TO {name}_behind; CREATE VIEW {name} AS"
+            f" SELECT id, name || pg_sleep({seconds_a_row})::text AS name, amount, updated_at FROM {name}_behind"
+        )
+
+    def speed_up(self, name: str = "orders") -> None:
+        """Take the time away again."""
+        self.source.execute(f"CREATE OR REPLACE VIEW {name} AS SELECT id, name, amount, updated_at FROM {name}_behind")
+
+    def arrived(self, name: str = "orders") -> int:
+        """Number of rows at the destination."""
+        return int(self.destination.value(f"SELECT count(*) FROM {self.schema}.{name}"))
+
+    def wait_for_commit(self, command: Command) -> None:
+        """Until a chunk is on record, and the run goes on."""
+        wait_until(lambda: any(read for (read,) in self.plane.runs("read")), f"a commit; {command.err}")
+        assert command.is_running
 
     def change(self, name: str = "orders") -> None:
         """Rows come, change and go."""
