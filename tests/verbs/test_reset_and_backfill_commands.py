@@ -6,9 +6,12 @@ import json
 
 import pytest
 
+from connectors.base import Selection
 from controlplane.sandbox import MongoServer
+from migrations_app import plans
 from migrations_app.enums import RunState, TriggerKind
 from migrations_app.models import Checkpoint, Run, Stream
+from migrations_app.verbs import backfill
 from tests.builders import make_mapping, make_table, run_once
 from tests.databases import PgDatabase
 from tests.verbs import support
@@ -130,6 +133,16 @@ def test_a_backfill_is_a_run_of_its_own_and_leaves_the_position(databases: Datab
     recorded = Run.objects.get(trigger=TriggerKind.BACKFILL)
     assert recorded.request == {"backfill": {"from_key": ["10"], "to_key": ["12"]}}
     assert Checkpoint.objects.get().position == before
+
+
+def test_a_queued_backfill_is_executed_by_the_id_of_its_run(databases: Databases) -> None:
+    register(make_mapping(*databases, make_table()))
+    run()
+    unseen_change(databases)
+    (plan,) = plans.build("test")
+    queued = backfill.queue(plan, Selection(to_key=("2",)), trigger_id=None, requested_by="somebody")
+    assert command("run_migration", "--run", str(queued.pk), "--json").code == 0
+    assert changed(databases) == [1, 2]
 
 
 def test_a_backfill_by_time_without_a_zone_is_in_the_settings_zone(databases: Databases) -> None:

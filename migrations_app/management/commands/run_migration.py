@@ -23,6 +23,7 @@ from migrations_app.owner import this_process
 from migrations_app.plans import Plan
 from migrations_app.progress import Display
 from migrations_app.secrets import SecretUnreadableError
+from migrations_app.verbs import backfill
 from migrations_app.watch import Watch
 
 
@@ -129,7 +130,7 @@ class Command(BaseCommand):
 
         def build() -> Plan:
             (plan,) = plans.build(stream.mapping_id, table=stream.name, destination=stream.destination_name)
-            return plan
+            return backfill.plan_of(run, plan)
 
         watch = Watch()
         with watch.signals():
