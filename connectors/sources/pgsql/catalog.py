@@ -43,11 +43,15 @@ SELECT ARRAY(SELECT a.attname::text FROM unnest(i.indkey[0:i.indnkeyatts - 1]) W
               JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.num ORDER BY k.ord)
 FROM pg_index i WHERE i.indrelid = %s AND i.indisprimary
 """
+# Expressions and predicates name their columns in pg_depend only, the index of a constraint its own in indkey only.
 _SECONDARY_INDEXES = """
 SELECT c.relname, pg_get_indexdef(i.indexrelid),
-       ARRAY(SELECT a.attname::text FROM pg_depend d JOIN pg_attribute a ON a.attrelid = i.indrelid
-              AND a.attnum = d.refobjsubid WHERE d.objid = i.indexrelid AND d.refobjid = i.indrelid)
+       ARRAY(SELECT a.attname::text FROM pg_attribute a WHERE a.attrelid = i.indrelid
+              AND (a.attnum = ANY (i.indkey) OR a.attnum IN (
+                   SELECT d.refobjsubid FROM pg_depend d WHERE d.objid = i.indexrelid AND d.refobjid = i.indrelid))),
+       format(' ON %%I.%%I USING ', n.nspname, t.relname), format(' ON ONLY %%I.%%I USING ', n.nspname, t.relname)
 FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid
+JOIN pg_class t ON t.oid = i.indrelid JOIN pg_namespace n ON n.oid = t.relnamespace
 WHERE i.indrelid = %s AND NOT i.indisprimary AND i.indisvalid ORDER BY c.relname
 """
 #: oids of the relation in the parameter and of everything whose rows it shows: partitions, and what a view reads.
@@ -166,6 +170,11 @@ class Table:
         return self.kind in _HEAP_KINDS and not self.has_children
 
     @property
+    def can_be_locked(self) -> bool:
+        """True for tables; a lock on a view would ask for rights on what it reads."""
+        return self.kind in {"r", "p"}
+
+    @property
     def row_bytes(self) -> float | None:
         """Average size of a row on disk; None when unknown."""
         if not self.estimated_rows or not self.byte_count:
@@ -274,7 +283,8 @@ def secondary_indexes(session: Session, table: Table, unchanged: frozenset[str])
         unchanged: Columns that arrive under their name with their type; an index on any other is left out.
     """
     indexes = []
-    for name, definition, columns in session.rows(_SECONDARY_INDEXES, [table.oid]):
+    for name, definition, columns, *before in session.rows(_SECONDARY_INDEXES, [table.oid]):
         if set(columns) <= unchanged:
-            indexes.append(Index(name, definition[definition.index(" USING ") + 1 :]))
+            rest = next(definition.partition(words)[2] for words in before if words in definition)
+            indexes.append(Index(name, f"USING {rest}"))
     return tuple(indexes)

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime
 
-import sqlparse
+import psycopg2.errors
 from psycopg2 import sql
+from sqlparse import lexer
+from sqlparse import tokens as kinds
 
 from connectors.base import Chunk, RunReport, Stream, Write
-from connectors.errors import ConfigError
+from connectors.errors import ConfigError, ConnectorError
 from connectors.mapping import Mode, TableSpec
 from connectors.postgres.session import Session
 from connectors.sources.pgsql.catalog import SourceColumn
@@ -21,6 +24,21 @@ from connectors.sources.pgsql.types import TypeCatalog
 #: Of numeric(p,s). The driver gives 65535 for a numeric that declares none.
 #: Source: https://www.postgresql.org/docs/current/datatype-numeric.html
 _MOST_DIGITS = 1000
+_BLANK = frozenset({kinds.Whitespace, kinds.Newline, kinds.Comment.Single, kinds.Comment.Multiline})
+_OPEN_AS_CURSOR = """
+DO $$
+DECLARE opened refcursor;
+BEGIN
+    OPEN opened FOR EXECUTE current_setting('dms.query');
+    CLOSE opened;
+END $$
+"""
+_NO_QUERY = (
+    psycopg2.errors.FeatureNotSupported,
+    psycopg2.errors.InvalidCursorDefinition,
+    psycopg2.errors.ReadOnlySqlTransaction,
+    psycopg2.errors.SyntaxError,
+)
 
 
 def dump(
@@ -29,6 +47,7 @@ def dump(
     selected: tuple[Selected, ...],
     source: sql.Composable,
     report: RunReport,
+    lockable: sql.Composable | None = None,
 ) -> Iterator[Chunk]:
     """The one chunk of a dump.
 
@@ -38,10 +57,14 @@ def dump(
         selected: Columns without migration_snapshot_date, which is added here.
         source: The table, or the query in parentheses with an alias.
         report: Gets t0.
+        lockable: The table, where it can be locked.
     """
     report.phase = "dump"
     session.begin(snapshot=True)
     try:
+        if lockable is not None:
+            # A TRUNCATE or a rewrite between the snapshot and the COPY would let the table look empty to this snapshot.
+            session.execute(sql.SQL("LOCK TABLE {} IN ACCESS SHARE MODE").format(lockable))
         t0: datetime = session.value("SELECT now()")
         report.t0 = t0
         rows = QueryRows(session, (*selected, snapshot_column(stream, t0)), source)
@@ -55,24 +78,42 @@ def query_source(session: Session, spec: TableSpec) -> sql.Composable:
     """`fetch_data_query` as what follows FROM.
 
     Raises:
-        ConfigError: It is not one statement that returns rows.
+        ConfigError: It is not one statement that returns rows, or it writes.
     """
-    text = str(spec.fetch_data_query).strip().rstrip(";")
-    if len([part for part in sqlparse.split(text) if part.strip()]) != 1:
-        msg = "`fetch_data_query` must be one SELECT statement; put the others in a view"
-        raise ConfigError(
-            msg,
-            connector=session.side.connector,
-            stream=session.side.stream,
+    query = str(spec.fetch_data_query)
+    _check_query(session, query)
+    tokens = list(lexer.tokenize(query))  # type: ignore[no-untyped-call]  # sqlparse publishes no types
+    while tokens and (tokens[-1][0] in _BLANK or tokens[-1][1] == ";"):
+        tokens.pop()
+    return sql.SQL("({}\n) AS query").format(sql.SQL("".join(text for _, text in tokens)))
+
+
+def _check_query(session: Session, query: str) -> None:
+    """Let the server open it as a cursor: that takes one statement, and one that returns rows."""
+    with _only_queries(session):
+        session.execute("SELECT set_config('dms.query', %s, false)", [query])
+        session.execute(_OPEN_AS_CURSOR)
+
+
+@contextmanager
+def _only_queries(session: Session) -> Iterator[None]:
+    try:
+        yield
+    except ConnectorError as error:
+        if not isinstance(error.__cause__, _NO_QUERY):
+            raise
+        message = (
+            "`fetch_data_query` must be one SELECT statement that the server understands and that changes nothing; put"
+            f" several into a view ({error.message})"
         )
-    return sql.SQL("({}\n) AS query").format(sql.SQL(text))
+        raise session.side.error(ConfigError, message) from error
 
 
 def query_columns(session: Session, source: sql.Composable) -> tuple[SourceColumn, ...]:
     """The columns that the query returns, with their types as the server describes them."""
     types = TypeCatalog(session)
     columns = []
-    with session.described(sql.SQL("SELECT * FROM {} LIMIT 0").format(source)) as description:
+    with _only_queries(session), session.described(sql.SQL("SELECT * FROM {} LIMIT 0").format(source)) as description:
         found = list(description)
     for column in found:
         typmod = -1

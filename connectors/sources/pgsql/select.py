@@ -17,7 +17,8 @@ from connectors.types import Column, PgType
 
 SNAPSHOT_COLUMN = "migration_snapshot_date"
 _MASKED_TEXTS = frozenset({"text", "varchar", "bpchar", "name", "citext"})
-_MASKED_NUMBERS = frozenset({"int2", "int4", "int8"})
+# With their lowest values: rounded down, the lowest numbers would leave their type, so they are rounded up.
+_MASKED_NUMBERS = {"int2": -(2**15), "int4": -(2**31), "int8": -(2**63)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,8 +114,14 @@ def _masked(expression: sql.Composable, column: SourceColumn, count: int, sessio
             expression, sql.Literal(count), sql.SQL(column.type.local)
         )
     if column.type.name in _MASKED_NUMBERS:
-        return sql.SQL("(floor({0}::numeric / 1e{1}) * 1e{1})::{2}").format(
-            expression, sql.SQL(str(count)), sql.SQL(column.type.local)
+        # greatest() would give NULLs the lowest value.
+        return sql.SQL(
+            "CASE WHEN {0} IS NOT NULL THEN (greatest(floor({0}::numeric / {1}), trunc({2} / {1})) * {1})::{3} END"
+        ).format(
+            expression,
+            sql.SQL(f"1e{count}"),
+            sql.SQL(f"({_MASKED_NUMBERS[column.type.name]}::numeric)"),
+            sql.SQL(column.type.local),
         )
     msg = (
         f"`masking_columns` names column {column.name} of type {column.type.pg.text}, but only text and whole-number"
