@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from connectors.types import Column
 
@@ -132,3 +133,59 @@ class Preview:
 
     columns: tuple[PreviewColumn, ...]
     rows: tuple[tuple[str | None, ...], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class BookmarkCandidate:
+    """A column that might tell when a row changed.
+
+    Attributes:
+        column: Its name.
+        type: Its type's name.
+        score: The higher, the likelier.
+        not_null: It always has a value.
+        is_indexed: An index begins with it.
+        is_maintained: A trigger that fires before updates names it.
+    """
+
+    column: str
+    type: str
+    score: int
+    not_null: bool
+    is_indexed: bool
+    is_maintained: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Proposal:
+    """A spec that would copy a table, as the document writes it, and why it looks so."""
+
+    spec: dict[str, Any]
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class FoundTable:
+    """Something in a database that could be copied.
+
+    Attributes:
+        schema: Its schema.
+        name: Its name.
+        kind: ``table``, ``partitioned table``, ``view``, ``materialized view`` or ``foreign table``.
+        estimated_rows: By statistics; None when unknown.
+        byte_count: On disk; None for what has no storage of its own.
+        may_read: The user may SELECT from it.
+        primary_key: Or the shortest unique index without NULLs.
+        bookmarks: The likeliest first.
+        proposal: How to copy it.
+    """
+
+    schema: str
+    name: str
+    kind: str
+    estimated_rows: int | None
+    byte_count: int | None
+    may_read: bool
+    primary_key: tuple[str, ...]
+    bookmarks: tuple[BookmarkCandidate, ...]
+    proposal: Proposal

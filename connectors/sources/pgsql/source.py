@@ -13,6 +13,7 @@ from connectors.base import (
     Options,
     Outline,
     Position,
+    Preview,
     ReadRequest,
     RunReport,
     Selection,
@@ -41,8 +42,9 @@ from connectors.sources.pgsql.dumping import dump, query_columns, query_source
 from connectors.sources.pgsql.following import buffer_pass, follow, source_keys, take_bounds
 from connectors.sources.pgsql.outline import outline_dump, outline_run
 from connectors.sources.pgsql.position import PgPosition, Phase
+from connectors.sources.pgsql.preview import preview
 from connectors.sources.pgsql.reading import Reading
-from connectors.sources.pgsql.select import SNAPSHOT_COLUMN, Selected, select_list, snapshot_type
+from connectors.sources.pgsql.select import SNAPSHOT_COLUMN, Selected, select_list, snapshot_column, snapshot_type
 from connectors.sources.pgsql.verify import SourceRows
 from connectors.sources.pgsql.watermark import WatermarkReader
 from connectors.sources.pgsql.writers import Writers
@@ -75,6 +77,7 @@ class PgsqlTableSource(Source):
         self._sessions: list[Session] = []
         self._primary: Session | None = None
         self._table: Table | None = None
+        self._columns: tuple[SourceColumn, ...] = ()
         self._selected: tuple[Selected, ...] = ()
 
     @classmethod
@@ -172,6 +175,14 @@ class PgsqlTableSource(Source):
             table.estimated_rows,
         )
 
+    def preview(self, row_count: int) -> Preview:
+        selected = self._selected
+        if self._stream.mode is Mode.DUMPING:
+            selected = (*selected, snapshot_column(self._stream, self._aside.value("SELECT now()")))
+        columns = self._columns if self._table is None else self._table.columns
+        masked = frozenset(name for name, _ in self._spec.masking_columns)
+        return preview(self._aside, selected, self._dumped(), columns, masked, row_count)
+
     def outline(self, position: Position | None) -> Outline:
         if self._stream.mode is Mode.DUMPING:
             rows = self._table.estimated_rows if self._table is not None else None
@@ -225,8 +236,8 @@ class PgsqlTableSource(Source):
         return session
 
     def _describe_query(self) -> StreamSchema:
-        columns = query_columns(self._aside, query_source(self._aside, self._spec))
-        table = Table(0, "", self._spec.table_name, "q", None, 0, columns, (), (), has_children=False)
+        self._columns = query_columns(self._aside, query_source(self._aside, self._spec))
+        table = Table(0, "", self._spec.table_name, "q", None, 0, self._columns, (), (), has_children=False)
         self._check_partition_columns(table)
         self._selected = select_list(self._aside, table, self._stream)
         arriving = tuple(each.column for each in self._selected)

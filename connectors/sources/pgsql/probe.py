@@ -1,0 +1,150 @@
+"""The connection test of a source: can it be reached, and do the rights suffice for what the mapping asks for?"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from functools import partial
+
+from connectors.base import Options, Step
+from connectors.errors import ConnectorError
+from connectors.mapping import Mode, PgsqlSource, TableSpec
+from connectors.postgres.errors import source_side
+from connectors.postgres.probing import FAILED, OK, WARNING, Finding, Probe, bounded
+from connectors.postgres.session import Session
+from connectors.sources.pgsql.catalog import Table, list_tables, load_sequence, load_table
+from connectors.sources.pgsql.dumping import query_columns, query_source
+
+_OLDEST_SERVER = 12
+_CLOCK_TOLERANCE_S = 30.0
+#: Tables that are not looked at within this time are named as such.
+_TABLES_WITHIN_S = 15.0
+
+
+def probe(config: PgsqlSource, specs: Sequence[TableSpec], *, label: str, options: Options | None = None) -> list[Step]:
+    """Test a source; ends with the first step that fails, but looks at every table.
+
+    Args:
+        config: Resolved: without references.
+        specs: The tables that are to be read.
+        label: Who asks, for errors and application_name: a mapping's id.
+        options: Timeouts; every statement ends within ten seconds at the latest.
+    """
+    run = Probe(config, source_side(label), bounded(options), read_only=True)
+    return run.run(
+        {
+            "resolve": run.resolve,
+            "reach": run.reach,
+            "sign in": run.sign_in,
+            "TLS": run.tls,
+            "version": partial(_version, run),
+            "role": partial(_role, run, config),
+            "sight of transactions": partial(_sight, run),
+            "clock": partial(_clock, run),
+            "tables": partial(_tables, run, specs),
+        }
+    )
+
+
+def _version(run: Probe) -> Finding:
+    major = run.connected.major_version
+    if major < _OLDEST_SERVER:
+        return FAILED, f"PostgreSQL {major}; {_OLDEST_SERVER} or newer is needed"
+    return OK, f"PostgreSQL {major}"
+
+
+def _role(run: Probe, config: PgsqlSource) -> Finding:
+    if not run.connected.value("SELECT pg_is_in_recovery()"):
+        return OK, "a primary server"
+    if config.primary_url is None:
+        return WARNING, (
+            "a standby, which does not show its primary's open transactions: rows of the last hour are read again in"
+            " every run; set `primary_url`, or read from the primary"
+        )
+    return OK, "a standby; its primary is asked for open transactions"
+
+
+def _sight(run: Probe) -> Finding:
+    session = run.connected
+    if session.value("SELECT current_setting('track_activities') = 'off'"):
+        return WARNING, "track_activities is off, so open transactions are waited for at each run; switch it on"
+    # A superuser has every role.
+    if session.value("SELECT pg_has_role(current_user, 'pg_read_all_stats', 'USAGE')"):
+        return OK, "the user sees when other transactions began"
+    user = session.value("SELECT quote_ident(current_user)")
+    return WARNING, (
+        "the user does not see when other transactions began, so each run waits for all of them to end; run"
+        f" GRANT pg_read_all_stats TO {user}"
+    )
+
+
+def _clock(run: Probe) -> Finding:
+    difference = run.clock_difference_s()
+    detail = f"the server's clock differs from this host's by {abs(difference):.1f} s"
+    if abs(difference) > _CLOCK_TOLERANCE_S:
+        return WARNING, f"{detail}; runs go by the server's, but bookmarks set by applications may go by others"
+    return OK, detail
+
+
+def _tables(run: Probe, specs: Sequence[TableSpec]) -> Finding:
+    """Each table is a step of its own; this one sums them up."""
+    session = run.connected
+    deadline = time.monotonic() + _TABLES_WITHIN_S
+    unseen: list[str] = []
+    failed = 0
+    for spec in specs:
+        if time.monotonic() > deadline:
+            unseen.append(spec.table_name)
+            continue
+        try:
+            outcome, detail = _table(session, spec)
+        except ConnectorError as error:
+            outcome, detail = FAILED, error.message
+        failed += outcome == FAILED
+        run.steps.append(Step(f"table {spec.table_name}", outcome, detail))
+    if failed:
+        return FAILED, f"{failed} of {len(specs)} cannot be read as the mapping asks for"
+    if unseen:
+        return WARNING, f"not looked at for lack of time: {', '.join(unseen)}"
+    return OK, f"{len(specs)} looked at"
+
+
+def _table(session: Session, spec: TableSpec) -> Finding:
+    if spec.is_every_table:
+        return OK, f"stands for {len(list_tables(session))} tables, less those with a spec of their own or excluded"
+    if spec.fetch_data_query:
+        return OK, f"the query returns {len(query_columns(session, query_source(session, spec)))} columns"
+    table = load_table(session, spec.table_name)
+    named = [
+        *((name, "primary_key") for name in spec.keys),
+        *((name, "partition_col") for name in spec.partition_columns),
+    ]
+    if spec.bookmark_column:
+        named.append((spec.bookmark_column, "bookmark"))
+    for name, key in named:
+        table.column(name, key, session)
+    if not session.value("SELECT has_table_privilege(%s::oid, 'SELECT')", [table.oid]):
+        relation, user = session.rows("SELECT %s::oid::regclass::text, quote_ident(current_user)", [table.oid])[0]
+        return FAILED, f"the user may not read it; run GRANT SELECT ON {relation} TO {user}"
+    return _key(session, spec, table)
+
+
+def _key(session: Session, spec: TableSpec, table: Table) -> Finding:
+    rows = f"about {table.estimated_rows:,} rows" if table.estimated_rows else "number of rows unknown; ANALYZE it"
+    if spec.mode is Mode.DUMPING:
+        return OK, rows
+    if not table.is_unique(spec.keys):
+        return WARNING, (
+            f"{rows}; no unique index without NULLs guards `primary_key` {', '.join(spec.keys)}: a value that stands"
+            " twice fails the run"
+        )
+    sequence = load_sequence(session, table, spec.keys[0]) if len(spec.keys) == 1 else None
+    if sequence is None:
+        return OK, rows
+    if session.value("SELECT has_sequence_privilege(%s::oid, 'USAGE, SELECT')", [sequence.oid]):
+        return OK, rows
+    name, user = session.rows("SELECT %s::oid::regclass::text, quote_ident(current_user)", [sequence.oid])[0]
+    return WARNING, (
+        f"{rows}; the user may not read the key's sequence, so a source that went backwards is noticed late; run GRANT"
+        f" SELECT ON SEQUENCE {name} TO {user}"
+    )
