@@ -96,7 +96,9 @@ def _run(name: str, *arguments: str, as_json: bool = False, verbosity: int = 1) 
         msg = f"{name} {' '.join(arguments)}: {error}"
         raise CommandFailedError(msg) from error
     except SystemExit as error:
-        reasons = "; ".join(each["reason"] for each in json.loads(output.getvalue()) if each["reason"])
-        msg = f"{name} {' '.join(arguments)} ended with code {error.code}: {reasons}"
+        # A command that is interrupted before it begins has printed nothing.
+        ended = json.loads(output.getvalue() or "[]")
+        reasons = "; ".join(each["reason"] for each in ended if each["reason"])
+        msg = f"{name} {' '.join(arguments)} ended with code {error.code}: {reasons or 'interrupted'}"
         raise CommandFailedError(msg) from error
     return output.getvalue()
