@@ -21,7 +21,7 @@ KEYS["numeric"] = [each for each in KEYS["numeric"] if "'1.0'" not in each and "
 KEYS["interval"] = [
     literal("interval", value) for value in ("30 days", "-00:00:00.000001", "infinity", "1 year -1 day")
 ]
-KEYS["character varying(5)"] = KEYS["character varying(5)"][:1] + [literal("character varying(5)", "b")]
+KEYS["character varying(5)"] = [*KEYS["character varying(5)"][:1], literal("character varying(5)", "b")]
 
 
 @pytest.fixture(scope="module")

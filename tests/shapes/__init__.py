@@ -1,0 +1,1 @@
+"""Names, shapes of tables, and the keys of the mapping that change what arrives."""
