@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from psycopg2 import sql
@@ -26,7 +26,8 @@ class Bookmark:
         is_improper: Values are texts or numbers to be parsed here.
 
     Raises:
-        ConfigError: The column's type does not tell a time, and improper_bookmarks is not set.
+        ConfigError: The column's type does not tell a time, and improper_bookmarks is not set; or texts would have to
+            be read in a zone that is not known.
     """
 
     def __init__(self, column: SourceColumn, timezone: str, session: Session, *, is_improper: bool) -> None:
@@ -44,6 +45,12 @@ class Bookmark:
                 connector=session.side.connector,
                 stream=session.side.stream,
             )
+        if self.is_parsed_here and _zone(timezone) is None:
+            msg = (
+                f"times in bookmark {column.name} are read in the source's time zone, {timezone}, which is not known"
+                " here; set `bookmark_timezone` to the name of a zone, such as Europe/Berlin"
+            )
+            raise ConfigError(msg, connector=session.side.connector, stream=session.side.stream)
 
     @property
     def identifier(self) -> sql.Composable:
@@ -76,15 +83,12 @@ class Bookmark:
     def lower_bound(self, instant: str | None, lag: timedelta) -> str | None:
         """The bound as text of the column's type; None for no bound.
 
-        timestamp(p) and date round, so the bound goes one unit of their resolution below; wall time goes an hour
-        below, where the zone repeats an hour when summer time ends.
+        timestamp(p) and date round, so the bound goes down to a whole unit of their resolution; wall time goes lower
+        by what the zone repeats when summer time ends.
         """
         if instant is None:
             return None
-        if not self._is_wall_time or self.timezone in {"UTC", "Etc/UTC", "GMT"}:
-            fold = timedelta(0)
-        else:
-            fold = _FOLD if _changes_offset(self.timezone) else timedelta(0)
+        fold = _repeated(self.timezone) if self._is_wall_time else timedelta(0)
         bare = self.column.type.name
         moment = sql.SQL("({}::timestamptz - {}::interval)").format(
             sql.Literal(instant), sql.Literal(f"{(lag + fold).total_seconds():.6f} seconds")
@@ -119,11 +123,19 @@ class Bookmark:
         return find_due(texts, self.timezone, instant, lag)
 
 
-def _changes_offset(timezone: str) -> bool:
-    """False only for zones that are known to keep one offset to UTC through the year."""
+def _repeated(timezone: str) -> timedelta:
+    """The most that a zone's clocks are set back within two years; an hour for a zone that is not known."""
+    zone = _zone(timezone)
+    if zone is None:
+        return _FOLD
+    # Every week, since some zones change for a month only.
+    weeks = (datetime.now(UTC) + timedelta(weeks=number) for number in range(-52, 53))
+    offsets = {moment.astimezone(zone).utcoffset() or timedelta(0) for moment in weeks}
+    return max(offsets) - min(offsets)
+
+
+def _zone(timezone: str) -> ZoneInfo | None:
     try:
-        zone = ZoneInfo(timezone)
-    except (ZoneInfoNotFoundError, ValueError):
-        return True
-    months = (datetime(2026, month, 15, tzinfo=zone).utcoffset() for month in range(1, 13))
-    return len(set(months)) > 1
+        return ZoneInfo(timezone)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        return None
