@@ -91,7 +91,11 @@ def only_one(directory: Path) -> Iterator[None]:
         SandboxError: Another demo is at work there.
     """
     try:
-        directory.mkdir(parents=True, exist_ok=True)
+        # The servers have directories of their own inside. With root they run under an account that must pass here.
+        for path in (*reversed(directory.parents), directory, directory / "servers"):
+            if not path.exists():
+                path.mkdir()
+                path.chmod(0o711)
     except OSError as error:
         msg = f"Cannot make {directory}, where the demo keeps its files: {error.strerror}."
         raise SandboxError(msg) from error
