@@ -88,7 +88,10 @@ def build(mapping_id: str, *, table: str | None = None, destination: str | None 
         for spec in _expanded(row, resolved, table)
     ]
     if not plans and resolved.destination:
-        message = f"no stream matches --table {table} --destination {destination}; see export_mapping {mapping_id}"
+        chosen = [f"--{word} {name}" for word, name in (("table", table), ("destination", destination)) if name]
+        message = f"no stream of the mapping matches {' '.join(chosen)}; see export_mapping {mapping_id}"
+        if not chosen:
+            message = "the source shows no table that `*` stands for; check `db_name`, `exclude_tables` and rights"
         raise contract.MappingError([contract.Issue((), message)])
     return plans
 
