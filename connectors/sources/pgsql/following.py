@@ -51,6 +51,7 @@ class Bounds:
 
 def take_bounds(reading: Reading, position: PgPosition) -> Bounds:
     """Ask what can still appear: first the watermark, then the keys."""
+    _warn_of_hidden_writers(reading)
     clock = reading.watermark.read()
     watermark = _later(reading, clock.watermark, position.watermark)
     safe_key, candidates = _safe_key(reading, position)
@@ -58,6 +59,17 @@ def take_bounds(reading: Reading, position: PgPosition) -> Bounds:
     if open_recheck is not None and reading.writers.has_ended(open_recheck):
         recheck, open_recheck = open_recheck.key, None
     return Bounds(clock.t0, watermark, safe_key, candidates, recheck, open_recheck)
+
+
+def _warn_of_hidden_writers(reading: Reading) -> None:
+    """A refresh, or a foreign server, brings rows with bookmarks older than any transaction that can be seen here."""
+    words = {"m": "a materialized view", "f": "a foreign table"}.get(reading.table.kind)
+    if words is None or reading.bookmark is None or reading.spec.grace_updation_lag is not None:
+        return
+    reading.report.warn(
+        f"{reading.table.schema}.{reading.table.name} is {words}, whose rows may appear long after the time in their"
+        " bookmark; set `grace_updation_lag` to more than the time between two refreshes, or `bookmark` to False"
+    )
 
 
 def follow(
