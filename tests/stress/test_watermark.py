@@ -227,3 +227,17 @@ def test_rows_without_a_bookmark_arrive_though_no_watermark_was_ever_taken(two_d
         run_once(raw, chunk_bytes=1000)
     assert destination.value("SELECT count(*) FROM arrived.orders WHERE updated_at IS NULL") == 50
     assert destination.value("SELECT position ->> 'watermark' FROM arrived._dms_state") is None
+
+
+def test_a_materialized_view_needs_a_lag_that_reaches_over_its_refresh(two_databases: Databases) -> None:
+    source, destination = two_databases
+    source.execute(ORDERS + "CREATE MATERIALIZED VIEW seen AS SELECT * FROM orders")
+    raw = make_mapping(source, destination, make_table("seen"))
+    source.execute("INSERT INTO orders (note) VALUES ('before the run, after the refresh')")
+    result = run_once(raw, key_overlap=0)
+    assert any("`grace_updation_lag`" in warning for warning in result.report.warnings)
+    source.execute("REFRESH MATERIALIZED VIEW seen")
+    raw = make_mapping(source, destination, make_table("seen", grace_updation_lag={"hours": 1}))
+    result = run_once(raw, key_overlap=0)
+    assert result.inserted == 1
+    assert not any("`grace_updation_lag`" in warning for warning in result.report.warnings)
