@@ -61,9 +61,23 @@ def destination_side(stream: str) -> Side:
 
 # SQLSTATE prefixes whose cause can pass by itself.
 # Source: https://www.postgresql.org/docs/current/errcodes-appendix.html
-_UNAVAILABLE = ("08", "40", "57P", "53300", "55P03", "58")
+_UNAVAILABLE = ("08", "40", "57P", "53200", "53300", "55P03", "58")
 _AUTH = ("28", "42501", "25006")
 _MISSING = ("42P01", "42703", "3F000", "3D000")
+
+# What to do about the rest, by the longest prefix that fits.
+_REMEDIES = {
+    "22": "compare the column's type at both ends, or correct the value at the source",
+    "23": "drop the constraint at the destination, or correct the rows at the source",
+    "25006": "sign in as a user, and on a server, that may write",
+    "42": "check the names in the mapping, and the rights and extensions of the server",
+    "53100": "the server's disk is full: free space there",
+    "53400": "raise the server's limit, such as temp_file_limit",
+    "54": "copy fewer or narrower columns, through a view at the source",
+    "55": "wait until the object is free, or finish what was begun on it",
+    "XX": "look into the server's log",
+}
+_ANY_REMEDY = "look into the server's log for the statement of this application_name"
 
 # Without a SQLSTATE (libpq's own errors, and every failed connect) only the text tells the cause.
 _CONNECT_CAUSES: tuple[tuple[str, str, str], ...] = (
@@ -96,6 +110,16 @@ _CONNECT_CAUSES: tuple[tuple[str, str, str], ...] = (
         "the server did not answer in time; check `url`, `port`, firewalls",
     ),
     (
+        r"invalid response to SSL negotiation|expected authentication request from server",
+        "unavailable",
+        "something other than PostgreSQL answers at that host and port; check `url` and `port`",
+    ),
+    (
+        r"connection has been closed unexpectedly|server closed the connection|SSL SYSCALL error",
+        "unavailable",
+        "the connection was lost; it can succeed when tried again",
+    ),
+    (
         r"certificate|SSL|root\.crt",
         "refused",
         "TLS failed; check `sslmode`, `certificate_file` and that the host name is in the server's certificate",
@@ -120,10 +144,16 @@ def translate(error: psycopg2.Error, side: Side) -> ConnectorError:
     if code.startswith(_UNAVAILABLE):
         return side.error(side.unavailable, f"{detail}; it can succeed when tried again")
     if code.startswith(_AUTH):
-        return side.error(side.auth_failed, f"{detail}; grant the right to the user in `username`")
+        remedy = _REMEDIES.get(code, "grant the right to the user")
+        return side.error(side.auth_failed, f"{detail}; {remedy} (`username`)")
     if code.startswith(_MISSING):
         return side.error(side.missing, f"{detail}; check the names in the mapping")
-    return side.error(side.refused, detail)
+    return side.error(side.refused, f"{detail}; {_remedy(code)}")
+
+
+def _remedy(code: str) -> str:
+    fitting = [prefix for prefix in _REMEDIES if code.startswith(prefix)]
+    return _REMEDIES[max(fitting, key=len)] if fitting else _ANY_REMEDY
 
 
 @contextmanager
