@@ -38,7 +38,8 @@ def test_rows_that_move_to_another_partition(pg_database: PgDatabase) -> None:
     copy(pg_database, "t", **SPEC)
     pg_database.execute(
         "UPDATE t SET at = '2024-03-01' WHERE id = 8; UPDATE t SET at = NULL WHERE id = 1;"
-        "UPDATE t SET at = '2020-05-05' WHERE id = 5; DELETE FROM t WHERE id = 2; INSERT INTO t VALUES (9, '2024-02-01')"
+        "UPDATE t SET at = '2020-05-05' WHERE id = 5; DELETE FROM t WHERE id = 2;"
+        "INSERT INTO t VALUES (9, '2024-02-01')"
     )
     result = copy(pg_database, "t", **SPEC)
     assert (result.inserted, result.updated, result.deleted) == (1, 3, 1)

@@ -1,0 +1,1 @@
+"""What goes wrong, and what the operator is told."""
