@@ -178,6 +178,8 @@ def _orphan(shop: Shop, changes: str) -> None:
         (f"owner_boot_id = '{this_process().boot_id}0'", _ALREADY_RUNNING),
         ("owner_host = 'elsewhere', lease_until = '2001-01-01 00:00:00'", 0),
     ],
+    # Parallel workers must agree on the names, which would hold their process's id.
+    ids=["pid used again", "booted anew", "another host", "another container", "another host, lease expired"],
 )
 def test_when_an_owner_counts_as_gone(shop: Shop, changes: str, code: int) -> None:
     shop.use(table("syncing"))
