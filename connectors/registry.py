@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-from connectors.base import Destination, RunReport, Source, Stream
+from collections.abc import Sequence
+
+from connectors.base import Destination, Options, RunReport, Source, Spec, Step, Stream
+from connectors.destinations.pgsql import probe as pgsql_destination_probe
 from connectors.destinations.pgsql.destination import PgsqlDestination
 from connectors.errors import ConfigError
 from connectors.mapping import Destination as DestinationConfig
-from connectors.mapping import DestinationType, PgsqlSource, SourceType
+from connectors.mapping import DestinationType, PgsqlSource, SourceType, TableSpec, destination_schema
+from connectors.mapping import PgsqlDestination as PgsqlDestinationConfig
 from connectors.mapping import Source as SourceConfig
+from connectors.sources.pgsql import discover as pgsql_discover
+from connectors.sources.pgsql import probe as pgsql_source_probe
 from connectors.sources.pgsql.source import PgsqlTableSource
+from connectors.verbs import FoundTable
 
 SOURCES: dict[SourceType, type[PgsqlTableSource]] = {SourceType.PGSQL: PgsqlTableSource}
 DESTINATIONS: dict[DestinationType, type[PgsqlDestination]] = {DestinationType.PGSQL: PgsqlDestination}
@@ -55,3 +62,37 @@ def list_tables(config: SourceConfig, stream_id: str) -> list[str]:
         message = f"sources of type {config.source_type} have no tables to list; name each one"
         raise ConfigError(message, connector=f"{config.source_type} source", stream=stream_id)
     return connector.list_tables(config, stream_id)
+
+
+def discover(config: SourceConfig, label: str, schema: str | None = None) -> list[FoundTable]:
+    """Everything in a source that could be copied, with a proposal how.
+
+    Args:
+        config: The source, resolved.
+        label: Who asks.
+        schema: Only this schema.
+
+    Raises:
+        ConfigError: No connector explores this type yet.
+        SourceError: It cannot be asked.
+    """
+    if not isinstance(config, PgsqlSource):
+        message = f"sources of type {config.source_type} cannot be explored yet; write their specs by hand"
+        raise ConfigError(message, connector=f"{config.source_type} source", stream=label)
+    return pgsql_discover.discover(config, label=label, schema=schema)
+
+
+def probe_source(config: SourceConfig, specs: Sequence[Spec], label: str, options: Options) -> list[Step]:
+    """Test the connection to a source, and its rights on what is to be read."""
+    if not isinstance(config, PgsqlSource):
+        return [Step("connector", "failed", f"no connector reads sources of type {config.source_type} yet")]
+    tables = [spec for spec in specs if isinstance(spec, TableSpec)]
+    return pgsql_source_probe.probe(config, tables, label=label, options=options)
+
+
+def probe_destination(config: DestinationConfig, source: SourceConfig, label: str, options: Options) -> list[Step]:
+    """Test the connection to a destination, and its rights to write what comes from the source."""
+    if not isinstance(config, PgsqlDestinationConfig):
+        return [Step("connector", "failed", f"no connector writes destinations of type {config.destination_type} yet")]
+    schema = destination_schema(source.kind, source.db_name, config)
+    return pgsql_destination_probe.probe(config, schema, label=label, options=options)

@@ -189,3 +189,8 @@ class FoundTable:
     primary_key: tuple[str, ...]
     bookmarks: tuple[BookmarkCandidate, ...]
     proposal: Proposal
+
+    @property
+    def table_name(self) -> str:
+        """As `table_name` of a spec takes it."""
+        return str(self.proposal.spec["table_name"])

@@ -1,0 +1,68 @@
+"""Discover: what a mapping's source holds, and a mapping that would copy it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from connectors import mapping as contract
+from connectors import registry
+from connectors.verbs import FoundTable
+from migrations_app import mapping_io
+from migrations_app.models import Mapping
+from migrations_app.verbs.connections import load
+
+_COPIED_KINDS = frozenset({"table", "partitioned table"})
+
+
+@dataclass(frozen=True, slots=True)
+class ProposedMapping:
+    """A mapping of the proposals, and what it leaves out."""
+
+    mapping: contract.Mapping
+    left_out: tuple[str, ...]
+
+
+def discover(mapping_id: str, *, schema: str | None = None) -> list[FoundTable]:
+    """Everything in the mapping's source that could be copied.
+
+    Raises:
+        MappingError: The mapping cannot be loaded.
+        SecretUnreadableError: A secret's key is gone.
+        ConnectorError: The source cannot be asked.
+    """
+    return registry.discover(load(mapping_id).source, mapping_id, schema)
+
+
+def propose(mapping_id: str, found: Sequence[FoundTable]) -> ProposedMapping:
+    """The mapping with the proposals for all its source's tables in place of its specs. Saves nothing.
+
+    Raises:
+        MappingError: No table is left that can be copied.
+    """
+    specs: dict[str, dict[str, Any]] = {}
+    left_out: list[str] = []
+    for table in found:
+        reason = _why_left_out(table, specs)
+        if reason:
+            left_out.append(f"{table.table_name} is left out: {reason}")
+        else:
+            specs[table.name] = table.proposal.spec
+    raw = mapping_io.load_raw(Mapping.objects.get(pk=mapping_id))
+    return ProposedMapping(contract.parse_mapping(raw | {"tables": list(specs.values())}), tuple(left_out))
+
+
+def as_dict(table: FoundTable) -> dict[str, Any]:
+    """As JSON."""
+    return asdict(table)
+
+
+def _why_left_out(table: FoundTable, taken: dict[str, dict[str, Any]]) -> str:
+    if table.kind not in _COPIED_KINDS:
+        return f"it is a {table.kind}, whose rows come from elsewhere"
+    if not table.may_read:
+        return "the user may not read it; GRANT SELECT"
+    if table.name in taken:
+        return f"{taken[table.name]['table_name']} has the same name at the destination; copy it to another schema"
+    return ""
