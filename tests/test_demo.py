@@ -82,6 +82,14 @@ def test_no_password_is_shown_but_those_of_the_demo_itself(first: Outcome, direc
     assert servers.postgres.password not in first.text
 
 
+def test_masked_and_renamed_columns_arrive_so(first: Outcome, directory: Path) -> None:
+    assert first.code == 0, first.text
+    phones = "SELECT count(*), count(*) FILTER (WHERE phone ~ '^\\+49 30 X{7}$') FROM mirror.customers"
+    ((known, masked),) = database(directory, "warehouse").rows(f"{phones} WHERE phone IS NOT NULL")
+    assert known == masked > 0
+    assert database(directory, "warehouse").value("SELECT count(date_of_birth) FROM mirror.customers") > 0
+
+
 def test_one_changed_row_at_the_destination_is_found(first: Outcome, directory: Path) -> None:
     assert first.code == 0, first.text
     warehouse = database(directory, "warehouse")

@@ -22,6 +22,9 @@ from controlplane.sandbox.keeper import KeeperOptions, default_directory, read_s
 SHOP, WAREHOUSE = "shop", "warehouse"
 READER, WRITER = "shop_reader", "warehouse_writer"
 SETTINGS_MODULE = "controlplane.settings"
+#: File in the demo's directory with the variables that lead other commands there, for a shell to read.
+ENVIRONMENT = "environment.sh"
+_PASSWORDS = "passwords.json"
 
 # What would lead the demo to a control database or keys that somebody works with.
 _FOREIGN = ("DATABASE_URL", "SECRET_KEY", "DEBUG", "ALLOWED_HOSTS", "DJANGO_SETTINGS_MODULE")
@@ -131,7 +134,7 @@ def prepared(directory: Path, *, keep: bool) -> Iterator[Place]:
         yield place
     finally:
         if not keep and not was_up:
-            stop_keeper(state)
+            stop(directory)
 
 
 def revisited(directory: Path) -> Place:
@@ -152,7 +155,10 @@ def revisited(directory: Path) -> Place:
 
 def stop(directory: Path) -> bool:
     """Stop servers that were left up. False when there were none."""
-    return stop_keeper(state_path(directory))
+    was_up = stop_keeper(state_path(directory))
+    for name in (_PASSWORDS, ENVIRONMENT):
+        (directory / name).unlink(missing_ok=True)
+    return was_up
 
 
 def _place(directory: Path, servers: Servers, *, was_up: bool) -> Place:
@@ -164,7 +170,7 @@ def _place(directory: Path, servers: Servers, *, was_up: bool) -> Place:
 
 def _passwords(directory: Path, *, was_up: bool) -> dict[str, str]:
     """Those of the roles; the same as long as the servers are up, so that shells which know them stay useful."""
-    path = directory / "passwords.json"
+    path = directory / _PASSWORDS
     if was_up and path.exists():
         known: dict[str, str] = json.loads(path.read_text())
         return known

@@ -13,7 +13,7 @@ from urllib.request import urlopen
 
 from django.contrib.auth import get_user_model
 
-from controlplane.demo.place import READER, SHOP, WAREHOUSE, WRITER, Place, write_private
+from controlplane.demo.place import ENVIRONMENT, READER, SHOP, WAREHOUSE, WRITER, Place, write_private
 from controlplane.demo.report import Teller
 from controlplane.sandbox.process import LOOPBACK, SandboxError, free_port
 from controlplane.sandbox.programs import program
@@ -58,7 +58,7 @@ def serve(teller: Teller, port: int | None) -> None:
 
 def say_how_to_look(place: Place, teller: Teller) -> None:
     """Tell how to look at both databases, and write the variables that lead the other commands here."""
-    path = place.directory / "environment.sh"
+    path = place.directory / ENVIRONMENT
     exports = [f"export {name}={shlex.quote(value)}\n" for name, value in place.environment().items()]
     write_private(path, "".join(exports))
     shown = path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
