@@ -3,27 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from enum import IntEnum
 from typing import Any
 
 from rich.console import Console
+from rich.measure import Measurement
 from rich.table import Table
 
 from migrations_app.enums import RunState
+from migrations_app.management.selecting import ExitCode as ExitCode
 from migrations_app.models import Run
 from migrations_app.progress import human_bytes, human_seconds
 
-
-class ExitCode(IntEnum):
-    """What the exit code of `run_migration` says; documented in docs/."""
-
-    DONE = 0
-    FAILED = 1
-    DOCUMENT_WRONG = 2
-    ALREADY_RUNNING = 3
-    STOPPED = 4
-
-
+_HEADINGS = ("rows read", "inserted", "updated", "deleted", "moved", "time", "rows/s")
+_ANY_WIDTH = 10_000
 #: Errors of a queued run that was never begun, since its mapping or the settings are wrong.
 _DOCUMENT_ERRORS = frozenset({"MappingError", "SecretUnreadableError"})
 
@@ -31,13 +23,18 @@ _DOCUMENT_ERRORS = frozenset({"MappingError", "SecretUnreadableError"})
 def print_outcomes(outcomes: Sequence[Run], console: Console) -> None:
     """Show one line a run, then why some ended early and what was noticed."""
     table = Table(box=None, pad_edge=False)
-    table.add_column("stream", overflow="fold")
+    table.add_column("stream", no_wrap=True)
     table.add_column("state", no_wrap=True)
-    for heading in ("rows read", "inserted", "updated", "deleted", "moved", "time", "rows/s"):
+    for heading in _HEADINGS:
         table.add_column(heading, justify="right", no_wrap=True)
     for run in outcomes:
         table.add_row(run.stream.unique_id, run.state, *_figures(run))
-    console.print(table)
+    if Measurement.get(console, console.options.update(max_width=_ANY_WIDTH), table).maximum <= console.width:
+        console.print(table)
+    else:
+        for run in outcomes:
+            figures = ", ".join(f"{name} {figure}" for name, figure in zip(_HEADINGS, _figures(run), strict=True))
+            console.print(f"{run.stream.unique_id} {run.state}: {figures}", soft_wrap=True)
     for run in outcomes:
         if run.state != RunState.SUCCEEDED and run.reason:
             console.print(f"{run.stream.unique_id} {run.state}: {run.reason}", soft_wrap=True)

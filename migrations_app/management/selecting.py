@@ -19,12 +19,13 @@ from migrations_app.secrets import SecretUnreadableError
 
 
 class ExitCode(IntEnum):
-    """What a command's exit code says."""
+    """What a command's exit code says; documented in docs/."""
 
     DONE = 0
     FAILED = 1
     DOCUMENT_WRONG = 2
     ALREADY_RUNNING = 3
+    STOPPED = 4
     MISMATCH = 5
 
 
