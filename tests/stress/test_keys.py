@@ -363,10 +363,10 @@ def test_a_sequence_set_to_where_the_keys_end_is_no_step_back(two_databases: Dat
     source.execute(f"SELECT {restart}")
     raw = make_mapping(*two_databases, table_of("logging"))
     run_once(raw)
+    source.execute("DELETE FROM orders WHERE id = 20")
     run_once(raw)
     source.execute("INSERT INTO orders (note) VALUES ('next')")
     assert run_once(raw).inserted == 1
-    assert_equal(two_databases)
 
 
 def test_a_sequence_that_is_not_used_is_as_good_as_none(two_databases: Databases) -> None:

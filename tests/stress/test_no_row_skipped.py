@@ -46,7 +46,7 @@ def highest_key_as_candidate(writers: Writers, column: str) -> Candidate | None:
 
 @pytest.mark.slow
 def test_nothing_is_lost_without_a_clock_margin(two_databases: Databases) -> None:
-    assert run_under_load(two_databases, 8) == dict.fromkeys(TABLES, NOTHING)
+    assert run_under_load(two_databases, 6) == dict.fromkeys(TABLES, NOTHING)
 
 
 @pytest.mark.slow
