@@ -56,7 +56,7 @@ class Description:
         ):
             if sentences:
                 lines.append(f"  {heading}:")
-                lines += [f"    {line}" for sentence in sentences for line in sentence.splitlines()]
+                lines += [f"    {line}" for sentence in sentences for line in sentence.strip().splitlines()]
         return "\n".join(lines)
 
 

@@ -58,7 +58,7 @@ class Display:
     def update(self, progress: Progress) -> None:
         """Show where the run stands; cheap enough to be called often."""
         if self._live is not None:
-            self._live.update(Text(self.line(progress)))
+            self._live.update(Text(self.line(progress), no_wrap=True, overflow="ellipsis"))
             return
         now = time.monotonic()
         if now < self._plain_at and progress.report.phase == self._phase:
@@ -74,7 +74,7 @@ class Display:
         seconds = max(time.monotonic() - self._began, 1e-3)
         parts = [f"{self._stream_id}: {_WORDS.get(report.phase, report.phase)}"]
         if run.read:
-            parts += [f"{run.read:,} rows", f"{run.read / seconds:,.0f} rows/s"]
+            parts += [f"{run.read:,} row{'s' if run.read > 1 else ''}", f"{run.read / seconds:,.0f} rows/s"]
         if report.bytes_moved:
             parts.append(f"{human_bytes(report.bytes_moved)} moved")
         left = _seconds_left(run.read, report.rows_expected, seconds) if report.phase == "copy" else None

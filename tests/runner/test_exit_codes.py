@@ -268,3 +268,24 @@ def test_dry_run_writes_nothing(shop: Shop, mode: str) -> None:
     assert again["queries"]
     assert shop.destination.rows("SELECT * FROM arrived._dms_state") == contents
     assert len(shop.plane.states()) == 1
+
+
+def test_dry_run_shows_the_good_streams_and_names_the_bad_one(shop: Shop) -> None:
+    shop.use(table("syncing", "missing"), table("syncing"))
+
+    shown = shop.migrate("--dry-run")
+
+    assert shown.code == _FAILED
+    assert shown.out.startswith("shop_DMS_orders_dest (syncing)")
+    assert "stream shop_DMS_missing_dest" in shown.err
+    assert "Traceback" not in shown.err
+
+
+def test_control_database_without_tables(bare_plane: Plane, tmp_path: Path) -> None:
+    (tmp_path / "control.sqlite3").write_bytes(b"")
+
+    refused = bare_plane.run("run_migration", "shop")
+
+    assert refused.code == _FAILED
+    assert "manage.py migrate" in refused.err
+    assert "Traceback" not in refused.err

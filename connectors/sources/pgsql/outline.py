@@ -35,7 +35,7 @@ def outline_run(reading: Reading, position: PgPosition | None) -> Outline:
     if is_copying:
         copied_from = position.cursor if position is not None else None
         size = ChunkSize(reading).rows()
-        windows.append(f"first copy in chunks of about {size:,} rows, from key {_words(copied_from)}")
+        windows.append(f"first copy in chunks of about {size:,} rows, from {_words(copied_from)} on")
         queries.append(
             sql.SQL("SELECT {} FROM {} WHERE {} > $after AND {} <= $upto ORDER BY {}").format(
                 select_clause(reading.selected),
@@ -79,11 +79,11 @@ def _start(stream: Stream, position: PgPosition | None) -> str:
     if position is None:
         return "nothing: this is a first copy"
     if position.phase is Phase.COPY:
-        return f"an unfinished first copy of {stream.name}, {position.batch} chunks in, key {_words(position.cursor)}"
+        return f"an unfinished first copy of {stream.name}, {position.batch} chunks in, at {_words(position.cursor)}"
     parts = [f"watermark {position.watermark}"] if position.watermark else []
     parts += [f"keys up to {position.safe_key}"] if position.safe_key else []
     return ", ".join(parts) or "a whole copy; every row is compared"
 
 
 def _words(key: tuple[str, ...] | None) -> str:
-    return "the lowest" if key is None else ", ".join(key)
+    return "the lowest key" if key is None else f"key {', '.join(key)}"

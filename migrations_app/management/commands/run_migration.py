@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
+from django.db import DatabaseError
 
 from connectors.errors import ConfigError, ConnectorError
 from connectors.mapping import MappingError
@@ -86,6 +87,12 @@ class Command(BaseCommand):
         except ConnectorError as error:
             message = f"{mapping_id}: {error}"
             raise CommandError(message, returncode=ExitCode.FAILED) from error
+        except DatabaseError as error:
+            message = (
+                f"{mapping_id}: the control database could not be asked ({type(error).__name__});"
+                " run `manage.py migrate` where it is new, else check DATABASE_URL"
+            )
+            raise CommandError(message, returncode=ExitCode.FAILED) from error
 
     def _run_all(self, options: dict[str, Any]) -> list[Run]:
         planned = self._plans(options)
@@ -144,12 +151,15 @@ class Command(BaseCommand):
 
     def _dry_run(self, planned: list[Plan], *, as_json: bool) -> None:
         described = []
+        refused = []
         for plan in planned:
             try:
                 described.append(describe(plan))
             except ConnectorError as error:
-                raise CommandError(str(error), returncode=ExitCode.FAILED) from error
+                refused.append(str(error))
         if as_json:
             self.stdout.write(json.dumps([each.as_json() for each in described], indent=2))
-        else:
+        elif described:
             self.stdout.write("\n\n".join(each.as_text() for each in described))
+        if refused:
+            raise CommandError("\n".join(refused), returncode=ExitCode.FAILED)
