@@ -1,0 +1,126 @@
+"""What a connector gives to the contract tests, so that they can exercise it against a real server.
+
+A new connector derives one bench, and the tests in tests/contracts.py then ask of it what is asked of all.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Sequence
+from contextlib import AbstractContextManager
+from typing import BinaryIO
+
+from connectors.base import CopyFormat, Destination, RowStream, Source
+from connectors.types import Column, StreamSchema
+
+#: A row of the contract's table: id, note, and a column whose name needs quoting.
+Row = tuple[int, str | None, str | None]
+
+#: Name of the third column.
+ODD_NAME = 'Od"d \u00fc %s'
+
+_ESCAPES = {"b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v"}
+_UNESCAPED = {value: key for key, value in _ESCAPES.items()} | {"\\": "\\"}
+
+
+class SourceBench(ABC):
+    """One stream of a real server: a table with the columns id, note and ODD_NAME, synced by id."""
+
+    @abstractmethod
+    def insert(self, rows: Iterable[Row]) -> None:
+        """Add rows at the server."""
+
+    @abstractmethod
+    def update(self, row: Row) -> None:
+        """Change the row of that id, so that a run can tell."""
+
+    @abstractmethod
+    def source(self) -> Source:
+        """A new source of the stream, not yet open, that reads in chunks of few rows."""
+
+    @abstractmethod
+    def missing(self) -> Source:
+        """A source whose table does not exist."""
+
+    @abstractmethod
+    def unreachable(self) -> Source:
+        """A source at a port where nobody listens."""
+
+    @abstractmethod
+    def slow(self) -> Source:
+        """A source with one row that takes the server a minute."""
+
+    @abstractmethod
+    def cut(self) -> None:
+        """End all connections to the server, from its side."""
+
+
+class DestinationBench(ABC):
+    """One target of a real server."""
+
+    #: What is written.
+    schema: StreamSchema
+
+    @abstractmethod
+    def destination(self) -> Destination:
+        """A new destination of the stream, not yet open."""
+
+    @abstractmethod
+    def contents(self) -> list[Row]:
+        """What is there, by id."""
+
+    @abstractmethod
+    def unreachable(self) -> Destination:
+        """A destination at a port where nobody listens."""
+
+    @abstractmethod
+    def blocked(self) -> AbstractContextManager[None]:
+        """While it is entered, no write to the target comes to an end."""
+
+    @abstractmethod
+    def cut(self) -> None:
+        """End all connections to the server, from its side."""
+
+
+class LiteralRows(RowStream):
+    """Rows from memory, as COPY text."""
+
+    def __init__(self, columns: Sequence[Column], rows: Iterable[Sequence[object]]) -> None:
+        self.columns = tuple(columns)
+        self._rows = [tuple(row) for row in rows]
+
+    def copy_to(self, sink: BinaryIO, copy_format: CopyFormat) -> int:
+        if copy_format is not CopyFormat.TEXT:
+            msg = "these rows come as text only"
+            raise ValueError(msg)
+        for row in self._rows:
+            sink.write(("\t".join(_escaped(value) for value in row) + "\n").encode())
+        return len(self._rows)
+
+
+def read_rows(rows: RowStream) -> list[tuple[str | None, ...]]:
+    """The rows of a chunk as texts.
+
+    Source: https://www.postgresql.org/docs/current/sql-copy.html, Text Format
+    """
+    sink = io.BytesIO()
+    count = rows.copy_to(sink, CopyFormat.TEXT)
+    lines = sink.getvalue().decode().split("\n")[:-1]
+    if len(lines) != count:
+        msg = f"{count} rows were announced and {len(lines)} came"
+        raise ValueError(msg)
+    return [tuple(_unescaped(field) for field in line.split("\t")) for line in lines]
+
+
+def _escaped(value: object) -> str:
+    if value is None:
+        return "\\N"
+    return re.sub(r"[\b\f\n\r\t\v\\]", lambda found: "\\" + _UNESCAPED[found[0]], str(value))
+
+
+def _unescaped(field: str) -> str | None:
+    if field == "\\N":
+        return None
+    return re.sub(r"\\(.)", lambda found: _ESCAPES.get(found[1], found[1]), field)
