@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,18 +15,20 @@ from tests.runner.shop import Shop, settings
 
 
 @pytest.fixture(scope="session")
-def warm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Warm]:
-    """The process that forks every command of these tests."""
+def warm(tmp_path_factory: pytest.TempPathFactory, mongo: MongoServer) -> Iterator[Warm]:
+    """The process that forks every command of these tests; its control database has settings already."""
     process = Warm(tmp_path_factory.mktemp("warm"))
+    first = Plane(process, tmp_path_factory.mktemp("first"))
+    first.import_settings(settings(mongo, f"test_{uuid.uuid4().hex[:12]}"))
+    first.save_as(process.template)
     yield process
     process.close()
 
 
 @pytest.fixture
-def plane(warm: Warm, tmp_path: Path, mongo: MongoServer, mongo_database_name: str) -> Iterator[Plane]:
-    """A control plane on SQLite with both stores, and nothing in it."""
+def plane(warm: Warm, tmp_path: Path) -> Iterator[Plane]:
+    """A control plane on SQLite with settings and both stores, and nothing else."""
     control = Plane(warm, tmp_path)
-    control.import_settings(settings(mongo, mongo_database_name))
     yield control
     control.end()
 

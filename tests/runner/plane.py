@@ -167,6 +167,11 @@ class Plane:
         assert command.code == 0, f"{argv} ended with {command.code}\n{command.out}\n{command.err}"
         return command
 
+    def save_as(self, path: Path) -> None:
+        """Write the control database, with what stands in its log, into another file."""
+        with closing(sqlite3.connect(self._database)) as here, closing(sqlite3.connect(path)) as there:
+            here.backup(there)
+
     def import_settings(self, document: dict[str, Any]) -> None:
         self.check("import_settings", self._written("settings", document))
 

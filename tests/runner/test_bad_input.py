@@ -13,7 +13,7 @@ import pytest
 from controlplane.sandbox import MongoServer
 from tests.builders import make_mapping
 from tests.runner.plane import Command
-from tests.runner.shop import Shop, table
+from tests.runner.shop import Shop, settings, table
 
 _PLANTED = "planted-secret-5281"
 _ROW = "row-value-7719"
@@ -165,6 +165,7 @@ def test_type_that_changed_at_the_source(shop: Shop) -> None:
 
 
 def test_no_secret_is_printed_or_kept_by_a_good_run(shop: Shop, mongo: MongoServer, mongo_database_name: str) -> None:
+    shop.plane.import_settings(settings(mongo, mongo_database_name))
     shop.plane.import_mapping("shop", _mapping(shop, table("mirroring")))
 
     shop.migrate("--dry-run")

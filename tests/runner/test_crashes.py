@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import signal
-import uuid
 from collections.abc import Iterator
 
 import pytest
 
 from connectors.faults import FaultPoint
 from connectors.mapping import Mode
-from controlplane.sandbox import MongoServer, PostgresServer
+from controlplane.sandbox import PostgresServer
 from tests.databases import new_database
 from tests.runner.plane import Plane, Warm
-from tests.runner.shop import ROWS, Shop, settings, table
+from tests.runner.shop import ROWS, Shop, table
 
 #: Behind these the outcome is on record already.
 _AFTER_OUTCOME = {FaultPoint.BEFORE_MIRROR, FaultPoint.BEFORE_NOTIFY}
@@ -39,12 +38,9 @@ _IN_CHUNKS = {
 
 
 @pytest.fixture(scope="module")
-def lasting_shop(
-    warm: Warm, tmp_path_factory: pytest.TempPathFactory, postgres: PostgresServer, mongo: MongoServer
-) -> Iterator[Shop]:
+def lasting_shop(warm: Warm, tmp_path_factory: pytest.TempPathFactory, postgres: PostgresServer) -> Iterator[Shop]:
     """One shop for all crashes: a mapping a mode, each with a destination schema of its own."""
     plane = Plane(warm, tmp_path_factory.mktemp("plane"))
-    plane.import_settings(settings(mongo, f"test_{uuid.uuid4().hex[:12]}"))
     with new_database(postgres, "source") as source, new_database(postgres, "destination") as destination:
         opened = Shop(source, destination, plane)
         opened.add_table()

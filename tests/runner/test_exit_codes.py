@@ -37,6 +37,7 @@ _KEYS = {
 def bare_plane(warm: Warm, tmp_path: Path) -> Iterator[Plane]:
     """A control plane without settings."""
     plane = Plane(warm, tmp_path)
+    plane.rows("DELETE FROM migrations_app_servicesettings")
     yield plane
     plane.end()
 

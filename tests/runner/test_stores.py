@@ -67,6 +67,13 @@ def test_failed_and_stopped_runs_are_told_too(shop: Shop, mongo: MongoServer, mo
 
 
 @pytest.fixture
+def shop(shop: Shop, mongo: MongoServer, mongo_database_name: str) -> Shop:
+    """A shop with stores of its own."""
+    shop.plane.import_settings(settings(mongo, mongo_database_name))
+    return shop
+
+
+@pytest.fixture
 def own_mongo() -> Iterator[MongoProcess]:
     """A server that the test may end."""
     with run_mongo() as process:
