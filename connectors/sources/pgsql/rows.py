@@ -7,9 +7,10 @@ from typing import BinaryIO
 from psycopg2 import sql
 
 from connectors.base import CopyFormat, Digest, RowStream
+from connectors.errors import SourceError
 from connectors.postgres.hashing import record_digest
 from connectors.postgres.session import Session
-from connectors.sources.pgsql.select import Selected, select_clause
+from connectors.sources.pgsql.select import Selected, described, select_clause
 
 
 class QueryRows(RowStream):
@@ -23,6 +24,7 @@ class QueryRows(RowStream):
 
     def __init__(self, session: Session, selected: tuple[Selected, ...], source: sql.Composable) -> None:
         self._session = session
+        self._wires = [each.wire for each in selected]
         self.columns = tuple(each.column for each in selected)
         self.binary_version = session.major_version if all(each.has_binary for each in selected) else None
         #: Number of rows when they were last read.
@@ -34,7 +36,26 @@ class QueryRows(RowStream):
         with self._session.cursor() as cursor:
             cursor.copy_expert(statement, sink)
             self.row_count = int(cursor.rowcount)
+        self._refuse_other_types()
         return self.row_count
+
+    def _refuse_other_types(self) -> None:
+        """Types that changed since the run began: binary data of one type may pass for another, and be rounded."""
+        if all(wire is None for wire in self._wires):
+            return
+        now = described(self._session, self.query)
+        changed = [
+            column.source_name or column.name
+            for column, was, found in zip(self.columns, self._wires, now, strict=True)
+            if was is not None and was != found
+        ]
+        if changed:
+            side = self._session.side
+            raise side.error(
+                SourceError,
+                f"the type of column {', '.join(changed)} was changed while its rows were read; nothing of this chunk"
+                " was kept: run again, and change the destination's column where that run asks for it",
+            )
 
     def key_digest(self) -> Digest | None:
         return record_digest(self._session, self.query)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from psycopg2 import sql
@@ -15,6 +15,8 @@ from connectors.sources.pgsql.catalog import SourceColumn, Table, missing_column
 from connectors.sources.pgsql.types import arriving, arriving_expression
 from connectors.types import Column, PgType
 
+#: What stands in place of pg_class.relkind for the result of a query.
+QUERY_KIND = "q"
 SNAPSHOT_COLUMN = "migration_snapshot_date"
 _MASKED_TEXTS = frozenset({"text", "varchar", "bpchar", "name", "citext"})
 # With their lowest values: rounded down, the lowest numbers would leave their type, so they are rounded up.
@@ -30,12 +32,14 @@ class Selected:
         expression: What to select for it.
         has_binary: True when its binary COPY form means the same everywhere.
         is_unchanged: True when it keeps its name, type and value.
+        wire: Its type as the server described it with the query's result; None where that was not asked.
     """
 
     column: Column
     expression: sql.Composable
     has_binary: bool
     is_unchanged: bool
+    wire: tuple[object, ...] | None = None
 
 
 def select_list(session: Session, table: Table, stream: Stream) -> tuple[Selected, ...]:
@@ -59,7 +63,16 @@ def select_list(session: Session, table: Table, stream: Stream) -> tuple[Selecte
         for column in table.columns
     )
     _refuse_clashes(selected, session)
-    return selected
+    if table.kind == QUERY_KIND or not selected:
+        return selected
+    wires = described(session, sql.SQL("SELECT {} FROM {}").format(select_clause(selected), table.qualified))
+    return tuple(replace(each, wire=wire) for each, wire in zip(selected, wires, strict=True))
+
+
+def described(session: Session, query: sql.Composable) -> list[tuple[object, ...]]:
+    """Type, size, precision and scale of each column of a query's result, as the server sees them now."""
+    with session.described(sql.SQL("SELECT * FROM ({}) AS described LIMIT 0").format(query)) as columns:
+        return [(column.type_code, column.internal_size, column.precision, column.scale) for column in columns]
 
 
 def snapshot_column(stream: Stream, t0: datetime) -> Selected:
