@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import closing
 from typing import Any
 
 import pytest
 
+from connectors.base import Commit, Options, ReadRequest, RunReport, Stream
 from connectors.errors import (
     ConfigError,
     ConnectorError,
@@ -20,6 +22,8 @@ from connectors.errors import (
     SourceError,
     StreamNotFound,
 )
+from connectors.mapping import parse_mapping
+from connectors.registry import create_destination, create_source
 from tests.bad_input.support import VALUE, Databases, mapping, refused
 from tests.builders import run_once
 from tests.databases import PgDatabase
@@ -253,3 +257,46 @@ def drop_when_rows_arrive(source: PgDatabase, destination: PgDatabase) -> None:
             source.execute("DROP TABLE t")
             return
         time.sleep(0.01)
+
+
+@pytest.mark.parametrize(
+    "change",
+    ["ALTER note TYPE bytea USING convert_to(note, 'UTF8')", "ALTER amount TYPE numeric(12,4)"],
+    ids=["other type", "other scale"],
+)
+def test_type_changed_between_chunks(databases: Databases, caplog: pytest.LogCaptureFixture, change: str) -> None:
+    """Binary data of bytea would pass for text, and a number of four places would be rounded to two."""
+    source, destination = databases
+    source.execute("ALTER TABLE t ADD amount numeric(12,2) DEFAULT 1.25")
+    raw = mapping(databases, batch_size=10)
+    held: list[int] = []
+
+    def change_after_the_first(commits: list[Commit]) -> None:
+        if not held:
+            source.execute(f"ALTER TABLE t {change}; UPDATE t SET note = note")
+            held.append(destination.value("SELECT count(*) FROM arrived.t"))
+
+    with refused(caplog, SourceError, "pgsql source", "was changed while its rows were read", "run again"):
+        run_watched(raw, change_after_the_first)
+    assert destination.value("SELECT count(*) FROM arrived.t") == held[0] < 100
+    with refused(caplog, SchemaMismatch, "pgsql destination", "ALTER TABLE"):
+        run_once(raw)
+
+
+def run_watched(raw: dict[str, Any], after_commit: Callable[[list[Commit]], None]) -> None:
+    """As run_once, in small chunks, with a look after each commit."""
+    parsed = parse_mapping(raw)
+    (spec,) = parsed.tables or ()
+    stream = Stream(
+        "test_DMS_t_dest", "sql", parsed.source.db_name, "t", spec, options=Options(clock_margin_s=0, chunk_bytes=500)
+    )
+    source = create_source(parsed.source, stream, RunReport())
+    target = create_destination(parsed.destination["dest"], stream, RunReport())
+    with closing(source), closing(target):
+        source.open()
+        resume = target.open(epoch_floor=0)
+        prepared = target.prepare(source.describe())
+        commits: list[Commit] = []
+        for commit in target.write(source.read(ReadRequest(resume.position, prepared, target))):
+            commits.append(commit)
+            after_commit(commits)
