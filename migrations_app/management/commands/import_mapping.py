@@ -6,11 +6,11 @@ import re
 from pathlib import Path
 from typing import Any
 
-from connectors.mapping.files import Loaded, load_file
 from django.core.management.base import BaseCommand, CommandParser
 from django.db import transaction
 
 from connectors import mapping as contract
+from connectors.mapping.files import Loaded, load_file
 from migrations_app import mapping_io
 from migrations_app.management.refusals import issue_lines, refusal
 from migrations_app.mapping_io import Outcome

@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from connectors.mapping.files import load_file
 from django.core.management.base import BaseCommand, CommandParser
 
 from connectors import mapping as contract
+from connectors.mapping.files import load_file
 from migrations_app import settings_io
 from migrations_app.management.refusals import issue_lines, refusal
 from migrations_app.mapping_io import Outcome

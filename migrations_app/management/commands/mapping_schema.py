@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from connectors.mapping.schema import mapping_json_schema, settings_json_schema
 from django.core.management.base import BaseCommand, CommandParser
+
+from connectors.mapping.schema import mapping_json_schema, settings_json_schema
 
 
 class Command(BaseCommand):
