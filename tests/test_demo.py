@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,8 +15,8 @@ import pytest
 from controlplane.sandbox.keeper import PROJECT_ROOT, read_servers, state_path
 from tests.databases import PgDatabase
 
-# A demo of its own servers, twice in a row, on a machine that does other things too.
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+# A demo of its own servers, twice in a row, on a machine that does other things too; one worker runs it for all tests.
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600), pytest.mark.xdist_group("demo")]
 
 
 @dataclass(frozen=True)
@@ -40,15 +41,14 @@ def database(directory: Path, name: str) -> PgDatabase:
 
 
 @pytest.fixture(scope="module")
-def directory(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def directory() -> Iterator[Path]:
     """A folder with a space in its name, whose servers are stopped at the end."""
-    base = tmp_path_factory.mktemp("demo")
-    # Root runs the servers under another account, which must be able to come here.
-    for folder in (base, base.parent, base.parent.parent):
-        folder.chmod(folder.stat().st_mode | 0o111)
-    place = base / "with space"
-    yield place
-    demo(place, "--stop")
+    # Not pytest's own: root runs the servers under another account, which must be able to come here.
+    with tempfile.TemporaryDirectory(prefix="demo-") as base:
+        Path(base).chmod(0o755)
+        place = Path(base) / "with space"
+        yield place
+        demo(place, "--stop")
 
 
 @pytest.fixture(scope="module")
