@@ -110,5 +110,3 @@ def run_once(raw: dict[str, Any], *, table: int = 0, stop_after: int | None = No
         source.close()
         destination.close()
     return result
-
-

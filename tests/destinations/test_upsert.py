@@ -131,15 +131,23 @@ def test_binary_only_where_bytes_mean_the_same(pg_database: PgDatabase) -> None:
         assert other.formats == [CopyFormat.TEXT]
 
 
-def test_trigger_that_drops_rows_is_noticed(pg_database: PgDatabase) -> None:
+@pytest.mark.parametrize(
+    ("write", "message"),
+    [
+        (Write.APPEND, "gave 1 rows and the destination took 0; a trigger"),
+        (Write.UPSERT, "1 rows did not arrive in .*; a trigger"),
+        (Write.INSERT, "1 rows did not arrive in .*; a trigger"),
+    ],
+)
+def test_trigger_that_drops_rows_is_noticed(pg_database: PgDatabase, write: Write, message: str) -> None:
     with bench(pg_database) as one:
         one.start()
         pg_database.execute(
             f"CREATE FUNCTION {SCHEMA}.nothing() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END';"
             f"CREATE TRIGGER t BEFORE INSERT ON {SCHEMA}.orders FOR EACH ROW EXECUTE FUNCTION {SCHEMA}.nothing()"
         )
-        with pytest.raises(DestinationError, match="gave 1 rows and the destination took 0; a trigger"):
-            one.write("SELECT 1, 'a'")
+        with pytest.raises(DestinationError, match=message):
+            one.write("SELECT 1, 'a'", write)
         assert one.destination.stored_position() is None
 
 

@@ -201,4 +201,22 @@ def _insert(target: Target, names: Sequence[str], key: Sequence[str]) -> int:
         target.name,
         same_key(key, "t", "s"),
     )
-    return target.session.execute(statement)
+    inserted = target.session.execute(statement)
+    _refuse_dropped_rows(target, key)
+    return inserted
+
+
+def _refuse_dropped_rows(target: Target, key: Sequence[str]) -> None:
+    """A trigger of the table may keep rows out without an error; then a staged key is still not there."""
+    if not target.session.value("SELECT relhastriggers FROM pg_class WHERE oid = %s::regclass", [target.qualified]):
+        return
+    dropped = target.session.value(
+        sql.SQL("SELECT count(*) FROM {} AS s WHERE NOT EXISTS (SELECT FROM {} AS t WHERE {})").format(
+            sql.Identifier("pg_temp", STAGE), target.name, same_key(key, "t", "s")
+        )
+    )
+    if dropped:
+        raise target.error(
+            DestinationError,
+            f"{dropped} rows did not arrive in {target.schema}.{target.table}; a trigger on it drops rows: remove it",
+        )
