@@ -12,10 +12,12 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, BinaryIO, ClassVar
+from typing import Any, ClassVar
 
 from connectors.mapping import ApiSpec, CollectionSpec, KeepaliveKwargs, Mode, TableSpec, TopicSpec
-from connectors.types import Column, StreamSchema
+from connectors.rows import CopyFormat as CopyFormat
+from connectors.rows import RowStream as RowStream
+from connectors.types import StreamSchema
 from connectors.verbs import Comparable as Comparable
 from connectors.verbs import Digest as Digest
 from connectors.verbs import KeyRange as KeyRange
@@ -128,38 +130,6 @@ class Write(StrEnum):
     UPSERT = "upsert"
     #: The rows are the keys of everything that the source holds; delete what is not among them, behind the guard.
     DELETE_ABSENT = "delete_absent"
-
-
-class CopyFormat(StrEnum):
-    """The two forms of PostgreSQL COPY data that keep every value."""
-
-    BINARY = "binary"
-    TEXT = "text"
-
-
-class RowStream(ABC):
-    """The rows of one chunk. Each call reads them anew from the source.
-
-    Attributes:
-        columns: The columns of the rows, in order.
-        binary_version: Major version of the PostgreSQL server that can give these rows as binary COPY data which any
-            server of the same version takes; None when they cannot be had in that form.
-    """
-
-    columns: tuple[Column, ...]
-    binary_version: int | None = None
-
-    @abstractmethod
-    def copy_to(self, sink: BinaryIO, copy_format: CopyFormat) -> int:
-        """Write the rows as PostgreSQL COPY data and return their number. Closes nothing."""
-
-    def key_digest(self) -> Digest | None:
-        """Number of the rows and the sum of PostgreSQL's `hash_record_extended(row, 0)`, None where it cannot be had.
-
-        Asked only of keys whose types that function takes, by a server of `binary_version`: equal digests on both ends
-        spare DELETE_ABSENT the transfer of all keys.
-        """
-        return None
 
 
 @dataclass(frozen=True, slots=True)
