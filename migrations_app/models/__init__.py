@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from migrations_app.models.heartbeats import Heartbeat
 from migrations_app.models.mappings import Destination, Mapping, MappingDestination, Source
 from migrations_app.models.outbox import OutboxEntry
 from migrations_app.models.runs import Run, RunEvent
@@ -14,6 +15,7 @@ __all__ = [
     "Checkpoint",
     "CollectionSpec",
     "Destination",
+    "Heartbeat",
     "Mapping",
     "MappingDestination",
     "OutboxEntry",
