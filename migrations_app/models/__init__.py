@@ -6,6 +6,7 @@ from migrations_app.models.heartbeats import Heartbeat
 from migrations_app.models.mappings import Destination, Mapping, MappingDestination, Source
 from migrations_app.models.outbox import OutboxEntry
 from migrations_app.models.runs import Run, RunEvent
+from migrations_app.models.schedules import Drain, StreamSchedule
 from migrations_app.models.settings import ServiceSettings
 from migrations_app.models.specs import ApiSpec, CollectionSpec, SpecRow, TableSpec, TopicSpec
 from migrations_app.models.streams import Checkpoint, Stream
@@ -15,6 +16,7 @@ __all__ = [
     "Checkpoint",
     "CollectionSpec",
     "Destination",
+    "Drain",
     "Heartbeat",
     "Mapping",
     "MappingDestination",
@@ -25,6 +27,7 @@ __all__ = [
     "Source",
     "SpecRow",
     "Stream",
+    "StreamSchedule",
     "TableSpec",
     "TopicSpec",
 ]

@@ -37,6 +37,11 @@ class Source(Endpoint):
     """Where rows come from."""
 
     source_type = models.CharField(max_length=20, choices=enums.source_types)
+    max_runs = models.PositiveIntegerField(
+        null=True,
+        blank=True,
+        help_text="How many scheduled runs may read from it at a time; empty for DMS_SOURCE_CONCURRENCY.",
+    )
 
     class Meta(Endpoint.Meta):
         abstract = False
@@ -61,6 +66,12 @@ class Mapping(models.Model):
     )
     enabled = models.BooleanField(default=True, help_text="A mapping that is not enabled is not scheduled.")
     description = models.CharField(max_length=500, blank=True)
+    priority = models.SmallIntegerField(
+        default=0, help_text="Where runs wait for a free worker, those of the highest priority begin first."
+    )
+    expanded_at = models.DateTimeField(
+        null=True, blank=True, editable=False, help_text="When the tables that `*` stands for were last looked up."
+    )
     source = models.ForeignKey(Source, on_delete=models.PROTECT, related_name="mappings")
     destinations: models.ManyToManyField[Destination, MappingDestination] = models.ManyToManyField(
         Destination, through="MappingDestination", related_name="mappings"

@@ -25,6 +25,12 @@ class Run(models.Model):
     request = models.JSONField(default=dict, blank=True, help_text="What was asked for: a backfill's range.")
     plan = models.JSONField(default=dict, blank=True, help_text="The plan it ran by, without secrets.")
     allow_deletes = models.BigIntegerField(null=True, blank=True)
+    due_at = models.DateTimeField(null=True, blank=True, help_text="The time of the schedule that it was started for.")
+    supervised = models.BooleanField(default=False, help_text="True when a worker runs it, not a command.")
+    attempt = models.PositiveSmallIntegerField(
+        default=0, help_text="How many runs before it, in a row, were resumed without having come further."
+    )
+    resume_at = models.DateTimeField(null=True, blank=True, help_text="When a new run is to go on where it ended.")
 
     state = models.CharField(max_length=20, choices=enums.run_states, default=enums.RunState.QUEUED)
     phase = models.CharField(max_length=40, blank=True)
@@ -61,7 +67,10 @@ class Run(models.Model):
 
     class Meta:
         ordering = ("-created_at",)
-        indexes = (models.Index(fields=("state", "lease_until"), name="run_state_lease"),)
+        indexes = (
+            models.Index(fields=("state", "lease_until"), name="run_state_lease"),
+            models.Index(fields=("resume_at",), condition=~Q(resume_at=None), name="run_resume"),
+        )
         constraints = (
             models.UniqueConstraint(
                 fields=("stream",),
