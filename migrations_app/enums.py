@@ -95,7 +95,10 @@ class OutboxKind(StrEnum):
     LAST_RUN = "last_run"
     #: The run's document, to dashboard_store.
     RUN = "run"
+    #: What became of a run, to a Slack channel.
     SLACK = "slack"
+    #: The same, to the installation's webhook.
+    WEBHOOK = "webhook"
 
 
 def _choices(words: type[StrEnum]) -> Choices:

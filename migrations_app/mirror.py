@@ -8,23 +8,22 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from dataclasses import replace
+from datetime import datetime
 from typing import Any
 
-from django.db import transaction
-from django.db.models import Case, F, Value, When
-from django.db.models.functions import Greatest
 from django.utils import timezone
 from django.utils.dateparse import parse_datetime
 
 from connectors.errors import ConnectorError
 from connectors.mapping import MappingError, ServiceSettings, Store
 from connectors.stores import MongoStore, Version
+from migrations_app import outbox
 from migrations_app.enums import OutboxKind, RunState
 from migrations_app.models import Checkpoint, OutboxEntry, Run, Stream
+from migrations_app.outbox import DrainResult as DrainResult
 from migrations_app.secrets import SecretUnreadableError
 from migrations_app.settings_io import resolved_settings
 
@@ -39,35 +38,13 @@ _STORES = {
 _TIME_FIELDS = frozenset({"timing", "start_time"})
 _BYTES_PER_MEGABYTE = 1_000_000
 _WRITE_TIMEOUT_S = 2.0
-_FIRST_DELAY_S = 5
-_LONGEST_DELAY_S = 600
-#: How long an entry is left to the process that delivers it.
-_CLAIM = timedelta(seconds=30)
-#: How long a delivered entry stays, for those who look why a store says what it says.
-_KEPT = timedelta(days=7)
-_BATCH = 100
-
-
-@dataclass(frozen=True, slots=True)
-class DrainResult:
-    """What a drain did.
-
-    Attributes:
-        delivered: Entries that a store has taken, or had newer news of.
-        delayed: Entries that wait for a store to come back.
-        pending: Entries left in the outbox, delayed ones included.
-        problems: Sentences on what kept entries back.
-    """
-
-    delivered: int = 0
-    delayed: int = 0
-    pending: int = 0
-    problems: tuple[str, ...] = ()
+#: What this module delivers.
+KINDS = frozenset(_STORES)
 
 
 def enqueue_checkpoint(stream: Stream, position: Mapping[str, Any], *, epoch: int) -> None:
     """Tell encryption_store how far the stream has come. Call it in the transaction that records the commit."""
-    _enqueue(
+    outbox.put_newest(
         OutboxKind.LAST_RECORD,
         stream.unique_id,
         {"record_id": record_id(position), "timing": timezone.now().isoformat()},
@@ -80,10 +57,10 @@ def enqueue_run(run: Run) -> None:
 
     Call it in the transaction that records the outcome; calls while it runs show its progress.
     """
-    _enqueue(OutboxKind.RUN, str(run.pk), _run_document(run), run.lease_epoch)
+    outbox.put_newest(OutboxKind.RUN, str(run.pk), _run_document(run), run.lease_epoch)
     if run.state == RunState.SUCCEEDED and run.started_at is not None:
         checkpoint = Checkpoint.objects.filter(stream_id=run.stream_id).first()
-        _enqueue(
+        outbox.put_newest(
             OutboxKind.LAST_RUN,
             run.stream.unique_id,
             {
@@ -106,8 +83,8 @@ def drain(max_seconds: float = 5.0) -> DrainResult:
     Args:
         max_seconds: When to stop; a write that is under way may take two seconds more.
     """
-    OutboxEntry.objects.filter(delivered_at__lt=timezone.now() - _KEPT).delete()
-    pending = OutboxEntry.objects.filter(kind__in=list(_STORES), delivered_at=None)
+    outbox.sweep()
+    pending = outbox.waiting(KINDS)
     if not pending.exists():
         return DrainResult()
     try:
@@ -133,12 +110,12 @@ class _Delivery:
         self._delayed = 0
 
     def run(self) -> DrainResult:
-        for entry in _due(lambda: time.monotonic() < self._deadline):
+        for entry in outbox.due(KINDS, lambda: time.monotonic() < self._deadline):
             store_name, key_field = _STORES[OutboxKind(entry.kind)]
             if store_name not in self._down:
                 self._deliver(entry, store_name, key_field)
             if store_name in self._down:
-                _delay(entry, self._down[store_name])
+                outbox.delay(entry, self._down[store_name])
                 self._delayed += 1
         return DrainResult(delivered=self._delivered, delayed=self._delayed, problems=tuple(self._down.values()))
 
@@ -151,10 +128,7 @@ class _Delivery:
             logger.warning("store not written: %s", error, extra={"action": "mirror", "connector": store_name})
             self._down[store_name] = str(error)
             return
-        # Newer news may have come in meanwhile; then the entry stays due.
-        OutboxEntry.objects.filter(pk=entry.pk, sequence=entry.sequence).update(
-            delivered_at=timezone.now(), next_attempt_at=timezone.now(), last_error="", attempts=0
-        )
+        outbox.delivered(entry)
         self._delivered += 1
 
     def _open(self, store_name: str) -> MongoStore:
@@ -165,58 +139,6 @@ class _Delivery:
         store.index(*(field for name, field in _STORES.values() if name == store_name))
         self._stores[store_name] = store
         return store
-
-
-def _due(may_go_on: Callable[[], bool]) -> Iterator[OutboxEntry]:
-    """Claim and yield what is due, oldest first; each entry goes to one process only."""
-    while may_go_on():
-        due = OutboxEntry.objects.filter(
-            kind__in=list(_STORES), delivered_at=None, next_attempt_at__lte=timezone.now()
-        ).order_by("next_attempt_at", "id")
-        found = list(due[:_BATCH])
-        for entry in found:
-            if not may_go_on():
-                return
-            if _claim(entry):
-                yield entry
-        if len(found) < _BATCH:
-            return
-
-
-def _claim(entry: OutboxEntry) -> bool:
-    now = timezone.now()
-    claimed = OutboxEntry.objects.filter(
-        pk=entry.pk, sequence=entry.sequence, delivered_at=None, next_attempt_at__lte=now
-    )
-    return bool(claimed.update(next_attempt_at=now + _CLAIM))
-
-
-def _delay(entry: OutboxEntry, problem: str) -> None:
-    delay_s = min(_LONGEST_DELAY_S, _FIRST_DELAY_S * 2 ** min(entry.attempts, 10))
-    OutboxEntry.objects.filter(pk=entry.pk, sequence=entry.sequence).update(
-        attempts=F("attempts") + 1,
-        next_attempt_at=timezone.now() + timedelta(seconds=delay_s),
-        last_error=problem,
-    )
-
-
-def _enqueue(kind: OutboxKind, key: str, payload: dict[str, Any], epoch: int) -> None:
-    """Put the news in place of older news under the key.
-
-    The sequence is the clock's, so that it grows even when the control database was restored from a backup, and one
-    more than the last where the clock stands still. An entry that waits for a store keeps waiting.
-    """
-    now_us = time.time_ns() // 1000
-    with transaction.atomic():
-        is_known = OutboxEntry.objects.filter(kind=kind, key=key).update(
-            payload=payload,
-            epoch=Greatest(F("epoch"), epoch),
-            sequence=Greatest(F("sequence") + 1, now_us),
-            delivered_at=None,
-            next_attempt_at=Case(When(attempts=0, then=Value(timezone.now())), default=F("next_attempt_at")),
-        )
-        if not is_known:
-            OutboxEntry.objects.create(kind=kind, key=key, payload=payload, epoch=epoch, sequence=now_us)
 
 
 def _run_document(run: Run) -> dict[str, Any]:

@@ -49,7 +49,7 @@ class RunAdmin(ReadOnlyAdmin):
     inlines = (EventInline,)
     actions = ("stop",)
     fieldsets = (
-        (None, {"fields": ("stream", "state", "reason", "error_class", "error_message", "remedy", "warnings")}),
+        (None, {"fields": ("stream", "state", "reason", "error_class", "error_message", "warnings", "trace")}),
         (
             "Progress",
             {

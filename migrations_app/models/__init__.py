@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from migrations_app.models.heartbeats import Heartbeat
 from migrations_app.models.mappings import Destination, Mapping, MappingDestination, Source
-from migrations_app.models.outbox import OutboxEntry
+from migrations_app.models.outbox import Channel, OutboxEntry
 from migrations_app.models.runs import Run, RunEvent
 from migrations_app.models.schedules import Drain, StreamSchedule
 from migrations_app.models.settings import ServiceSettings
 from migrations_app.models.specs import ApiSpec, CollectionSpec, SpecRow, TableSpec, TopicSpec
 from migrations_app.models.streams import Checkpoint, Stream
+from migrations_app.models.totals import StreamTotals
 
 __all__ = [
     "ApiSpec",
+    "Channel",
     "Checkpoint",
     "CollectionSpec",
     "Destination",
@@ -28,6 +30,7 @@ __all__ = [
     "SpecRow",
     "Stream",
     "StreamSchedule",
+    "StreamTotals",
     "TableSpec",
     "TopicSpec",
 ]

@@ -54,7 +54,9 @@ class Run(models.Model):
     reason = models.TextField(blank=True, help_text="Why it is in its state, for people.")
     error_class = models.CharField(max_length=100, blank=True)
     error_message = models.TextField(blank=True)
-    remedy = models.TextField(blank=True)
+    trace = models.TextField(
+        blank=True, help_text="Where it failed: types of errors and lines of code, without what they said."
+    )
 
     read = models.BigIntegerField(default=0)
     inserted = models.BigIntegerField(default=0)
