@@ -1,0 +1,1 @@
+"""Parquet files in an S3 bucket as a destination."""
