@@ -6,6 +6,7 @@ answers on the loopback address only. With SECRET_KEY it is a real one, and ever
 
 from __future__ import annotations
 
+import socket
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +56,15 @@ DMS_OPTIONS: dict[str, Any] = {
 #: How long a run may be silent before another may take its stream over, and how often it renews.
 DMS_LEASE_S = env.float("DMS_LEASE_S", default=60.0)
 DMS_HEARTBEAT_S = env.float("DMS_HEARTBEAT_S", default=15.0)
+#: The name under which this host's worker is known. Hosts that share a control database need different ones.
+DMS_HOST = env.str("DMS_HOST", default=socket.gethostname())
+#: How many runs read from one source at a time, unless the source has a number of its own; 0 for any number.
+DMS_SOURCE_CONCURRENCY = env.int("DMS_SOURCE_CONCURRENCY", default=8)
+#: How often, in a row, a run is resumed that never comes further; and how often it connects anew by itself.
+DMS_RESUME_LIMIT = env.int("DMS_RESUME_LIMIT", default=5)
+DMS_RECONNECTS = env.int("DMS_RECONNECTS", default=5)
+#: How long an operator's stop waits before the process is killed.
+DMS_STOP_GRACE_S = env.float("DMS_STOP_GRACE_S", default=30.0)
 #: Where crash tests make a run fail; see connectors/faults.py.
 DMS_FAULT = env.str("DMS_FAULT", default="")
 
@@ -165,11 +175,15 @@ REST_FRAMEWORK = {
 #: The queue carries run ids only, and the database is the authority. One task at a time waits in a worker's
 #: hands (`queue_limit`, `bulk`): django-q2 counts `retry` from the moment a task is fetched. `guard_cycle`
 #: stays 0.5, since a hung worker is ended only when its countdown hits zero exactly.
-Q_CLUSTER = {
+DMS_RUN_WORKERS = env.int("DMS_RUN_WORKERS", default=4)
+#: Redis carries the tasks when it is named, else the control database does. What Redis loses is sent again.
+_BROKER_URL = env.str("DMS_BROKER_URL", default="")
+Q_CLUSTER: dict[str, Any] = {
     "name": "control",
-    "orm": "default",
-    "poll": 1,
-    "workers": 2,
+    **({"redis": _BROKER_URL} if _BROKER_URL else {"orm": "default"}),
+    "poll": 0.5,
+    # A tick, the one that takes over from it, and what the two hand on.
+    "workers": 3,
     "queue_limit": 1,
     "bulk": 1,
     "timeout": 300,
@@ -183,15 +197,18 @@ Q_CLUSTER = {
     "save_limit_per": "func",
     "time_zone": "UTC",
     "ALT_CLUSTERS": {
+        # A task is one worker's turn of service, as long as there is something to run: no limit of time is right
+        # for it (-1), and a new process each time forks its runs without another thread beside it.
         "runs": {
-            "workers": env.int("DMS_RUN_WORKERS", default=4),
+            "workers": DMS_RUN_WORKERS,
+            "poll": 0.2,
             "queue_limit": 1,
             "bulk": 1,
-            "timeout": 13 * 60 * 60,
+            "timeout": -1,
             "retry": 7 * 24 * 60 * 60,
             "max_attempts": 1,
             "ack_failures": True,
-            "recycle": 20,
+            "recycle": 1,
         }
     },
 }

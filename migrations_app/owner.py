@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
-import socket
 from dataclasses import dataclass
 from pathlib import Path
+
+from django.conf import settings
 
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 #: Containers may share host name and kernel, and still number their processes apart.
@@ -18,7 +19,7 @@ class Owner:
     """One process on one host. Where a system tells neither boot nor start time, they are empty.
 
     Attributes:
-        host: Host name.
+        host: Host name, or what DMS_HOST calls it.
         boot_id: Of the running kernel, and behind a colon the namespace that its process ids belong to.
         pid: Process id.
         started: When the process started, in the kernel's ticks.
@@ -44,7 +45,7 @@ class Owner:
 def this_process() -> Owner:
     """The process that asks."""
     boot_id = f"{_BOOT_ID.read_text().strip()}:{_PID_NAMESPACE.stat().st_ino}" if _BOOT_ID.exists() else ""
-    return Owner(socket.gethostname(), boot_id, os.getpid(), _started(os.getpid()))
+    return Owner(settings.DMS_HOST, boot_id, os.getpid(), _started(os.getpid()))
 
 
 def _boot(owner: Owner) -> str:

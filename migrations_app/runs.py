@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import logging
 import uuid
-from dataclasses import asdict
-from datetime import timedelta
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.conf import settings
@@ -17,13 +18,15 @@ from django.db.models import F, Q
 from django.db.models.functions import Now
 
 from connectors.base import Commit, Position, RunReport
-from migrations_app import mirror
+from migrations_app import mirror, resumption
 from migrations_app.enums import ACTIVE_STATES, EventLevel, RunState, StopReason, TriggerKind
 from migrations_app.models import Checkpoint, Run, RunEvent, Stream
 from migrations_app.owner import Owner, this_process
 
 logger = logging.getLogger(__name__)
 
+#: Name space of the trigger ids of scheduled runs.
+_TRIGGERS = uuid.UUID("6a0ae2f2-3f0c-4d5e-9f0e-5b8f5f6f3c11")
 _COUNTED = ("read", "inserted", "updated", "deleted", "byte_count")
 
 
@@ -89,6 +92,44 @@ def queue(
     return run
 
 
+@dataclass(frozen=True, slots=True)
+class Due:
+    """A stream that is due.
+
+    Attributes:
+        stream: Its primary key.
+        mapping: Its mapping's; what is due of one mapping at one time has one trigger id.
+        at: The time of the schedule.
+    """
+
+    stream: int
+    mapping: str
+    at: datetime
+
+
+def queue_due(due: Sequence[Due]) -> set[int]:
+    """Queue a run for each stream that is due and has no active run; the primary keys of those streams."""
+    busy = set(
+        Run.objects.filter(stream__in=[each.stream for each in due], state__in=ACTIVE_STATES).values_list(
+            "stream_id", flat=True
+        )
+    )
+    new = [
+        Run(
+            stream_id=each.stream,
+            trigger=TriggerKind.SCHEDULE,
+            trigger_id=uuid.uuid5(_TRIGGERS, f"{each.mapping} {each.at.isoformat()}"),
+            due_at=each.at,
+        )
+        for each in due
+        if each.stream not in busy
+    ]
+    # A run that somebody else queued between the two statements wins.
+    Run.objects.bulk_create(new, ignore_conflicts=True)
+    made = Run.objects.filter(pk__in=[run.pk for run in new])
+    return set(made.values_list("stream_id", flat=True))
+
+
 def _insert(run: Run) -> None:
     with transaction.atomic():
         run.save(force_insert=True)
@@ -102,21 +143,75 @@ def release_orphans(stream: Stream) -> None:
         if run.owner_pid is not None and _owner_of(run).is_gone:
             condition = Q(state__in=ACTIVE_STATES, owner_pid=run.owner_pid, owner_started=run.owner_started)
             reason = f"its process {run.owner_pid} on {run.owner_host} has ended without recording an outcome"
-        _finish(Run.objects.filter(condition, pk=run.pk), run, RunState.LOST, {"reason": reason})
+        _lose(Run.objects.filter(condition, pk=run.pk), run, reason)
 
 
-def claim(run: Run) -> bool:
+def release_expired(limit: int) -> int:
+    """Record runs as lost whose lease has expired, the oldest first; how many of them there were."""
+    expired = Run.objects.filter(state=RunState.RUNNING, lease_until__lt=Now()).select_related("stream")
+    released = 0
+    for run in expired.order_by("lease_until")[:limit]:
+        rows = Run.objects.filter(pk=run.pk, state=RunState.RUNNING, lease_until__lt=Now())
+        released += _lose(rows, run, "its lease expired: its process went silent")
+    return released
+
+
+def lose(run: Run, reason: str) -> bool:
+    """Record as lost what this process's child ran, or this process itself; False when an outcome is on record."""
+    return _lose(_mine(run), run, reason)
+
+
+def claim(run: Run, *, supervised: bool = False) -> bool:
     """Take a queued run for this process; False when somebody else has."""
     claimed = Run.objects.filter(pk=run.pk, state=RunState.QUEUED).update(
         state=RunState.RUNNING,
         started_at=Now(),
         heartbeat_at=Now(),
         lease_until=Now() + _lease(),
+        supervised=supervised,
         **_owner_fields(this_process()),
     )
     if claimed:
         run.refresh_from_db()
     return bool(claimed)
+
+
+def take_over(run: Run) -> bool:
+    """Take a run from the process that has claimed it for this one, its child; False when it is lost already."""
+    taken = _mine(run).update(heartbeat_at=Now(), lease_until=Now() + _lease(), **_owner_fields(this_process()))
+    if taken:
+        run.refresh_from_db()
+    return bool(taken)
+
+
+def queue_resumption(run: Run) -> Run | None:
+    """Queue the run that goes on where this one ended, at most once; None when the stream has gone on without it.
+
+    While the stream has another active run, it has to wait: a backfill, or whatever a backfill holds up.
+
+    Raises:
+        IntegrityError: A run of the stream was queued at the same moment; ask again later.
+    """
+    with transaction.atomic():
+        newer = Run.objects.filter(stream_id=run.stream_id, created_at__gt=run.created_at)
+        has_gone_on = not run.request and newer.filter(request={}).exists()
+        if not has_gone_on and newer.filter(state__in=ACTIVE_STATES).exists():
+            return None
+        taken = Run.objects.filter(pk=run.pk, resume_at__lte=Now()).update(resume_at=None)
+        if has_gone_on or not taken:
+            return None
+        new = Run(
+            stream_id=run.stream_id,
+            resumes=run,
+            trigger=run.trigger,
+            trigger_id=run.trigger_id,
+            requested_by=run.requested_by,
+            request=run.request,
+            allow_deletes=run.allow_deletes,
+            attempt=run.attempt + (run.state != RunState.STOPPED),
+        )
+        new.save(force_insert=True)
+    return new
 
 
 def renew(run: Run, report: RunReport) -> None:
@@ -162,8 +257,14 @@ def record_opening(run: Run, epoch: int, position: Position | None) -> None:
     run.lease_epoch = epoch
 
 
-def record_commit(run: Run, commit: Commit, report: RunReport) -> None:
+def record_commit(run: Run, commit: Commit, report: RunReport, *, is_progress: bool = True) -> None:
     """Checkpoint and counters, in one transaction with the news for the stores.
+
+    Args:
+        run: The run.
+        commit: What is durable.
+        report: Phase and estimates.
+        is_progress: False when the stream stands where it stood before; then it may be resumed no more often.
 
     Raises:
         LeaseLostError: The run is no longer ours; the rows are at the destination all the same.
@@ -178,12 +279,14 @@ def record_commit(run: Run, commit: Commit, report: RunReport) -> None:
                 rows_expected=report.rows_expected,
                 heartbeat_at=Now(),
                 lease_until=Now() + _lease(),
+                attempt=0 if is_progress else F("attempt"),
             )
         )
         written = commit.inserted + commit.updated + commit.deleted
         _store_checkpoint(run, commit.position, run.lease_epoch, rows=written)
     for name, count in counted.items():
         setattr(run, name, count)
+    run.attempt = 0 if is_progress else run.attempt
     logger.info(
         "commit recorded",
         extra={"action": "commit", "run_id": str(run.pk), "stream": run.stream.unique_id, "rows": commit.read},
@@ -202,6 +305,7 @@ def succeed(run: Run, report: RunReport) -> None:
 def stop(run: Run, reason: StopReason, sentence: str, report: RunReport) -> None:
     """The run ended early at its last commit."""
     fields = {"stop_reason": reason, "reason": sentence} | _report_fields(report)
+    fields |= resumption.after_stop(run, reason)
     _require(_finish(_mine(run), run, RunState.STOPPED, fields))
 
 
@@ -215,6 +319,7 @@ def fail(run: Run, error: BaseException, message: str, report: RunReport) -> Non
         report: Warnings and counters.
     """
     fields = {"error_class": type(error).__name__, "error_message": message, "reason": message}
+    fields |= resumption.after_failure(run, error, message)
     _require(_finish(_mine(run), run, RunState.FAILED, fields | _report_fields(report)))
 
 
@@ -241,6 +346,10 @@ def reset_checkpoint(stream: Stream, position: Position | None, epoch: int) -> N
 def log(run: Run, level: EventLevel, message: str) -> None:
     """Add a line to the run's log."""
     RunEvent.objects.create(run=run, level=level, message=message)
+
+
+def _lose(rows: Any, run: Run, reason: str) -> bool:
+    return _finish(rows, run, RunState.LOST, {"reason": reason} | resumption.after_loss(run, reason))
 
 
 def _finish(rows: Any, run: Run, state: RunState, fields: dict[str, Any]) -> bool:

@@ -93,6 +93,12 @@ def load_settings_raw(row: ServiceSettings) -> dict[str, Any]:
     return {key: value for key, value in raw.items() if value != {} or key in SECTIONS[:2]}
 
 
+def schedule_settings() -> tuple[bool, str]:
+    """Whether the service schedules jobs, and the time zone of schedules; asks for no more, since it is asked often."""
+    row = ServiceSettings.objects.values_list("fastapi_server", "timezone").first()
+    return row if row is not None else (False, ServiceSettings._meta.get_field("timezone").get_default())
+
+
 def resolved_settings() -> contract.ServiceSettings:
     """Return the stored settings with the values of environment variables in place of references.
 

@@ -59,7 +59,7 @@ def test_options_of_the_service_are_those_of_the_data_plane() -> None:
 def test_kinds_and_states_need_no_django_migration() -> None:
     state = MigrationLoader(connection, ignore_no_migrations=True, load=False)
     state.load_disk()
-    (_, migration) = next(item for item in state.disk_migrations.items() if item[0][0] == "migrations_app")
+    migration = state.disk_migrations["migrations_app", "0001_initial"]
     (run,) = (each for each in migration.operations if isinstance(each, CreateModel) and each.name == "Run")
     choices = dict(run.fields)["state"].deconstruct()[3]["choices"]
 

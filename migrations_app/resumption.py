@@ -1,0 +1,55 @@
+"""Which runs are resumed by themselves, and when: the fields that an outcome adds to a run.
+
+Only runs that a worker executes are: whoever ran a command was told how it ended. A run that came further than the one
+before it starts the count anew, so that only one that never comes further is given up.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+from django.conf import settings
+from django.db.models.functions import Now
+
+from connectors.errors import ConnectorError, Recovery
+from migrations_app.enums import StopReason
+from migrations_app.models import Run
+
+#: Stops that nobody asked for this run in particular. After the cut-off time a run goes on when it is due again, and
+#: after an operator's stop when the operator says so.
+_RESUMING = frozenset({StopReason.PARENT_DIED, StopReason.DRAIN, StopReason.SIGTERM})
+_FIRST_DELAY_S = 10
+_LONGEST_DELAY_S = 600
+
+
+def after_stop(run: Run, reason: StopReason) -> dict[str, Any]:
+    """What a stopped run's row says of going on: at once, on whichever host takes it."""
+    return {"resume_at": Now()} if run.supervised and reason in _RESUMING else {}
+
+
+def after_failure(run: Run, error: BaseException, message: str) -> dict[str, Any]:
+    """What a failed run's row says of going on: later, where the same may succeed then."""
+    if isinstance(error, ConnectorError) and error.recovery is Recovery.RETRY:
+        return _later(run, message)
+    return {}
+
+
+def after_loss(run: Run, reason: str) -> dict[str, Any]:
+    """What a lost run's row says of going on."""
+    return _later(run, reason)
+
+
+def delay_s(attempt: int) -> int:
+    """Seconds to wait before a run is resumed that comes after so many which did not come further."""
+    doubled: int = _FIRST_DELAY_S << min(attempt, 10)
+    return min(_LONGEST_DELAY_S, doubled)
+
+
+def _later(run: Run, reason: str) -> dict[str, Any]:
+    if not run.supervised:
+        return {}
+    if run.attempt >= settings.DMS_RESUME_LIMIT:
+        given_up = f"it was resumed {run.attempt} times in a row without coming further; find the cause, then run it"
+        return {"reason": f"{reason}; {given_up}"}
+    return {"resume_at": Now() + timedelta(seconds=delay_s(run.attempt))}

@@ -1,0 +1,1 @@
+"""Tests of schedules, workers, recovery and stops."""
