@@ -25,7 +25,7 @@ ALLOWED_PREFIXES = (
 )
 
 #: Parts of names that no prefix can allow: what protects the control plane itself.
-DENIED_PARTS = ("SECRET_KEY", "DATABASE_URL", "DJANGO_")
+DENIED_PARTS = ("SECRET_KEY", "DATABASE_URL", "DJANGO_", "DMS_WEBHOOK", "DMS_METRICS", "DMS_BROKER")
 
 
 def is_allowed(name: str, prefixes: tuple[str, ...]) -> bool:

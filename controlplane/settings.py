@@ -65,6 +65,10 @@ DMS_RESUME_LIMIT = env.int("DMS_RESUME_LIMIT", default=5)
 DMS_RECONNECTS = env.int("DMS_RECONNECTS", default=5)
 #: How long an operator's stop waits before the process is killed.
 DMS_STOP_GRACE_S = env.float("DMS_STOP_GRACE_S", default=30.0)
+#: Where notifications go: Slack's web API, and a webhook of the installation's own, which gets signed events.
+DMS_SLACK_API_URL = env.str("DMS_SLACK_API_URL", default="https://slack.com/api/")
+DMS_WEBHOOK_URL = env.str("DMS_WEBHOOK_URL", default="")
+DMS_WEBHOOK_SECRET = env.str("DMS_WEBHOOK_SECRET", default="")
 #: Where crash tests make a run fail; see connectors/faults.py.
 DMS_FAULT = env.str("DMS_FAULT", default="")
 

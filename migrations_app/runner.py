@@ -33,8 +33,9 @@ from connectors.base import RunReport
 from connectors.errors import ConnectorError
 from connectors.faults import FaultPoint, pass_point
 from connectors.mapping import MappingError
-from migrations_app import mirror, runs
+from migrations_app import mirror, notify, runs
 from migrations_app.enums import StopReason
+from migrations_app.log_context import belonging_to
 from migrations_app.models import Run
 from migrations_app.plans import Plan
 from migrations_app.secrets import SecretUnreadableError
@@ -48,6 +49,7 @@ _LOOK_FOR_OPERATOR_EVERY_S = 1.0
 #: How long a cancelled transfer may take to end before the run is recorded without it.
 _STOP_WITHIN_S = 4.0
 _DRAIN_S = 5.0
+_NOTIFY_S = 2.0
 #: How long an outcome waits for a control database that is away.
 _OUTCOME_WITHIN_S = 15.0
 _TRY_AGAIN_AFTER_S = 0.5
@@ -89,6 +91,10 @@ def execute(run: Run, plan: Callable[[], Plan], *, onlooker: Onlooker | None = N
         if not runs.claim(run):
             run.refresh_from_db()
             return run
+        stream = run.stream
+        stack.enter_context(
+            belonging_to(run_id=str(run.pk), mapping=stream.mapping_id, stream=stream.unique_id)
+        )
         report = RunReport()
         try:
             pass_point(FaultPoint.AFTER_CLAIM)
@@ -270,9 +276,10 @@ def _mirror() -> None:
         pass_point(FaultPoint.BEFORE_MIRROR)
         problems = mirror.drain(_DRAIN_S).problems
         pass_point(FaultPoint.BEFORE_NOTIFY)
+        notify.drain(_NOTIFY_S)
     except Exception:
         # The outcome stands; a defect here must not make it look like a failure.
-        logger.exception("mirror failed", extra={"action": "mirror"})
+        logger.exception("mirror or notifications failed", extra={"action": "mirror"})
         return
     for problem in problems:
         logger.warning("mirror delayed: %s", problem, extra={"action": "mirror"})

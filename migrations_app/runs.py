@@ -18,10 +18,11 @@ from django.db.models import F, Q
 from django.db.models.functions import Now
 
 from connectors.base import Commit, Position, RunReport
-from migrations_app import mirror, resumption
+from migrations_app import mirror, notify, resumption, totals
 from migrations_app.enums import ACTIVE_STATES, EventLevel, RunState, StopReason, TriggerKind
 from migrations_app.models import Checkpoint, Run, RunEvent, Stream
 from migrations_app.owner import Owner, this_process
+from migrations_app.traces import trace_of
 
 logger = logging.getLogger(__name__)
 
@@ -319,6 +320,7 @@ def fail(run: Run, error: BaseException, message: str, report: RunReport) -> Non
         report: Warnings and counters.
     """
     fields = {"error_class": type(error).__name__, "error_message": message, "reason": message}
+    fields["trace"] = trace_of(error)
     fields |= resumption.after_failure(run, error, message)
     _require(_finish(_mine(run), run, RunState.FAILED, fields | _report_fields(report)))
 
@@ -361,6 +363,7 @@ def _finish(rows: Any, run: Run, state: RunState, fields: dict[str, Any]) -> boo
             is_bad = state in {RunState.FAILED, RunState.LOST}
             log(run, EventLevel.ERROR if is_bad else EventLevel.INFO, f"{state}: {run.reason}" if run.reason else state)
             mirror.enqueue_run(run)
+            notify.enqueue(run, failures_before=totals.count(run))
     return bool(changed)
 
 
