@@ -92,9 +92,7 @@ def execute(run: Run, plan: Callable[[], Plan], *, onlooker: Onlooker | None = N
             run.refresh_from_db()
             return run
         stream = run.stream
-        stack.enter_context(
-            belonging_to(run_id=str(run.pk), mapping=stream.mapping_id, stream=stream.unique_id)
-        )
+        stack.enter_context(belonging_to(run_id=str(run.pk), mapping=stream.mapping_id, stream=stream.unique_id))
         report = RunReport()
         try:
             pass_point(FaultPoint.AFTER_CLAIM)
