@@ -37,8 +37,11 @@ class RowStream(ABC):
     def copy_to(self, sink: BinaryIO, copy_format: CopyFormat) -> int:
         """Write the rows as PostgreSQL COPY data and return their number. Closes nothing."""
 
+    @abstractmethod
     def batches(self, timezone: str) -> Iterator[pa.RecordBatch]:
         """The rows as Arrow record batches of a few megabytes, in the types of connectors/arrow/types.py.
+
+        Whoever does not want all of them closes the generator; a snapshot that the rows are read in may end with it.
 
         Args:
             timezone: Of columns that hold instants; the value is the same instant in any.
@@ -46,7 +49,6 @@ class RowStream(ABC):
         Raises:
             ValueNotRepresentable: A value has no exact form in its column's Arrow type.
         """
-        raise NotImplementedError
 
     def key_digest(self) -> Digest | None:
         """Number of the rows and the sum of PostgreSQL's `hash_record_extended(row, 0)`, None where it cannot be had.

@@ -6,23 +6,24 @@ A new connector derives one bench, and the tests in tests/contracts.py then ask 
 from __future__ import annotations
 
 import io
-import re
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
-from typing import BinaryIO
+from functools import partial
+from typing import TYPE_CHECKING, BinaryIO
 
 from connectors.base import CopyFormat, Destination, RowStream, Source
+from connectors.postgres.copy_text import escaped, unescaped
 from connectors.types import Column, StreamSchema
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 #: A row of the contract's table: id, note, and a column whose name needs quoting.
 Row = tuple[int, str | None, str | None]
 
 #: Name of the third column.
 ODD_NAME = 'Od"d \u00fc %s'
-
-_ESCAPES = {"b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v"}
-_UNESCAPED = {value: key for key, value in _ESCAPES.items()} | {"\\": "\\"}
 
 
 class SourceBench(ABC):
@@ -96,8 +97,20 @@ class LiteralRows(RowStream):
             msg = "these rows come as text only"
             raise ValueError(msg)
         for row in self._rows:
-            sink.write(("\t".join(_escaped(value) for value in row) + "\n").encode())
+            sink.write(("\t".join(escaped(value) for value in row) + "\n").encode())
         return len(self._rows)
+
+    def batches(self, timezone: str) -> Iterator[pa.RecordBatch]:
+        return text_batches(self, timezone)
+
+
+def text_batches(rows: RowStream, timezone: str) -> Iterator[pa.RecordBatch]:
+    """Record batches of rows that come as COPY text and never wait."""
+    from connectors.arrow.feed import CopyText
+    from connectors.arrow.stream import Origin, record_batches
+
+    source = CopyText(partial(rows.copy_to, copy_format=CopyFormat.TEXT), interrupt=lambda: None)
+    return record_batches(source, rows.columns, timezone, Origin("rows in memory", ""))
 
 
 def read_rows(rows: RowStream) -> list[tuple[str | None, ...]]:
@@ -111,16 +124,4 @@ def read_rows(rows: RowStream) -> list[tuple[str | None, ...]]:
     if len(lines) != count:
         msg = f"{count} rows were announced and {len(lines)} came"
         raise ValueError(msg)
-    return [tuple(_unescaped(field) for field in line.split("\t")) for line in lines]
-
-
-def _escaped(value: object) -> str:
-    if value is None:
-        return "\\N"
-    return re.sub(r"[\b\f\n\r\t\v\\]", lambda found: "\\" + _UNESCAPED[found[0]], str(value))
-
-
-def _unescaped(field: str) -> str | None:
-    if field == "\\N":
-        return None
-    return re.sub(r"\\(.)", lambda found: _ESCAPES.get(found[1], found[1]), field)
+    return [tuple(unescaped(field) for field in line.split("\t")) for line in lines]

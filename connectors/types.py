@@ -54,6 +54,17 @@ class PgType:
     user: UserType | None = None
     is_array: bool = False
 
+    @property
+    def scalar(self) -> str | None:
+        """The built-in type of single values, of a domain that below it; None for arrays and all other user types."""
+        if self.is_array or self.text.endswith("[]"):
+            return None
+        if self.user is None:
+            return self.text
+        if self.user.kind is not UserTypeKind.DOMAIN or self.user.base is None:
+            return None
+        return self.user.base.scalar
+
 
 @dataclass(frozen=True, slots=True)
 class Column:

@@ -206,11 +206,26 @@ class Session:
         """End the running statement from another thread, and let no further one start."""
         with self._lock:
             self._cancelled = True
+        self.interrupt()
+
+    def interrupt(self) -> None:
+        """End the running statement from another thread; later ones may start."""
         if self.connection.closed == 0:
             try:
                 self.connection.cancel()
             except psycopg2.Error as error:
                 raise translate(error, self.side) from error
+
+    def leave_copy(self) -> None:
+        """After a COPY that its sink broke off: take the session out of it. A transaction block may have failed by it.
+
+        Reads all that the server still sends; `interrupt` keeps that short.
+        """
+        with mapped(self.side), self.connection.cursor() as cursor:
+            try:
+                cursor.execute("SELECT 1")
+            except psycopg2.errors.InFailedSqlTransaction:
+                return
 
     def close(self) -> None:
         """Close; an open transaction is rolled back by the server. Never raises."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from pydantic import SecretStr
 
@@ -12,8 +12,12 @@ from connectors.base import Chunk, CopyFormat, Options, Position, Prepared, RowS
 from connectors.destinations.pgsql import PgsqlDestination
 from connectors.mapping import DestinationType, TableSpec
 from connectors.mapping import PgsqlDestination as Config
+from connectors.testing import text_batches
 from connectors.types import Column, PgType, StreamSchema
 from tests.databases import PgDatabase
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 SCHEMA = "sql_shop_dms"
 
@@ -47,6 +51,9 @@ class ServerRows(RowStream):
                 return int(cursor.rowcount)
         finally:
             connection.close()
+
+    def batches(self, timezone: str) -> Iterator[pa.RecordBatch]:
+        return text_batches(self, timezone)
 
 
 def column(name: str, type_text: str = "text", *, nullable: bool = True) -> Column:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 import psycopg2
 import pytest
@@ -14,8 +14,12 @@ from connectors import faults
 from connectors.base import Chunk, CopyFormat, RowStream, Write
 from connectors.errors import ConfigError, ConnectorError, Fenced
 from connectors.faults import InjectedFault
+from connectors.testing import text_batches
 from tests.databases import PgDatabase
 from tests.destinations.support import ORDERS, SCHEMA, bench, make_stream, session_count
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 
 @pytest.fixture
@@ -42,6 +46,9 @@ class HeldRows(RowStream):
         assert self.released.wait(30)
         sink.write(b"2\told\n")
         return 2
+
+    def batches(self, timezone: str) -> Iterator[pa.RecordBatch]:
+        return text_batches(self, timezone)
 
 
 def test_position_of_an_older_epoch_is_refused(pg_database: PgDatabase) -> None:

@@ -15,7 +15,7 @@ from connectors.base import Chunk, RunReport, Stream, Write
 from connectors.errors import ConfigError, ConnectorError
 from connectors.mapping import Mode, TableSpec
 from connectors.postgres.session import Session
-from connectors.sources.pgsql.catalog import SourceColumn
+from connectors.sources.pgsql.catalog import SourceColumn, Table
 from connectors.sources.pgsql.position import PgPosition, Phase
 from connectors.sources.pgsql.rows import QueryRows
 from connectors.sources.pgsql.select import Selected, snapshot_column
@@ -47,7 +47,7 @@ def dump(
     selected: tuple[Selected, ...],
     source: sql.Composable,
     report: RunReport,
-    lockable: sql.Composable | None = None,
+    table: Table | None = None,
 ) -> Iterator[Chunk]:
     """The one chunk of a dump.
 
@@ -57,17 +57,17 @@ def dump(
         selected: Columns without migration_snapshot_date, which is added here.
         source: The table, or the query in parentheses with an alias.
         report: Gets t0.
-        lockable: The table, where it can be locked.
+        table: What is read; None for a query.
     """
     report.phase = "dump"
     session.begin(snapshot=True)
     try:
-        if lockable is not None:
+        if table is not None and table.can_be_locked:
             # A TRUNCATE or a rewrite between the snapshot and the COPY would let the table look empty to this snapshot.
-            session.execute(sql.SQL("LOCK TABLE {} IN ACCESS SHARE MODE").format(lockable))
+            session.execute(sql.SQL("LOCK TABLE {} IN ACCESS SHARE MODE").format(table.qualified))
         t0: datetime = session.value("SELECT now()")
         report.t0 = t0
-        rows = QueryRows(session, (*selected, snapshot_column(stream, t0)), source)
+        rows = QueryRows(session, (*selected, snapshot_column(stream, t0)), source, table.primary_key if table else ())
         position = PgPosition(mode=Mode.DUMPING, phase=Phase.FOLLOW, snapshot=t0.isoformat())
         yield Chunk(Write.APPEND, rows, position.dump(), is_first_copy=True)
     finally:

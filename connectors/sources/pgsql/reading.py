@@ -64,6 +64,11 @@ class Reading:
         return tuple(column.name for column in self.table.columns)
 
     @property
+    def key_names(self) -> tuple[str, ...]:
+        """Source columns of the key."""
+        return tuple(column.name for column in self.key)
+
+    @property
     def key_overlap(self) -> int:
         """How many key values are read again where keys appear out of order."""
         overlap = self.spec.key_overlap
@@ -71,13 +76,15 @@ class Reading:
 
     def rows(self, condition: sql.Composable) -> QueryRows:
         """The rows of the table that meet the condition, all columns, on the reading session."""
-        return QueryRows(self.session, self.selected, sql.SQL("{} WHERE {}").format(self.table.qualified, condition))
+        source = sql.SQL("{} WHERE {}").format(self.table.qualified, condition)
+        return QueryRows(self.session, self.selected, source, self.key_names)
 
     def keys(self, condition: sql.Composable) -> QueryRows:
         """The keys of the rows that meet the condition, as they arrive."""
         by_source = {each.column.source_name: each for each in self.selected}
         selected = tuple(by_source[column.name] for column in self.key)
-        return QueryRows(self.session, selected, sql.SQL("{} WHERE {}").format(self.table.qualified, condition))
+        source = sql.SQL("{} WHERE {}").format(self.table.qualified, condition)
+        return QueryRows(self.session, selected, source, self.key_names)
 
     def estimate(self, condition: sql.Composable) -> int:
         """How many rows the planner expects to meet the condition."""

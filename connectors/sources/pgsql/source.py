@@ -120,8 +120,7 @@ class PgsqlTableSource(Source):
         if self._stream.mode is Mode.DUMPING:
             if self._table is not None:
                 self._report.rows_expected = self._table.estimated_rows
-            lockable = self._table.qualified if self._table is not None and self._table.can_be_locked else None
-            yield from dump(self._reader, self._stream, self._selected, self._dumped(), self._report, lockable)
+            yield from dump(self._reader, self._stream, self._selected, self._dumped(), self._report, self._table)
             return
         reading = self.reading()
         position = self._position(request.position)
