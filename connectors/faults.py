@@ -2,13 +2,14 @@
 
 The form is ``point[:n][=action]``: the action happens when the point is passed for the n-th time (default 1);
 it is ``raise`` (default), ``exit`` (the process ends at once, as after SIGKILL) or ``block`` (sleeps, so that a
-test can send a real signal).
+test can send a real signal, until another setting is made).
 """
 
 from __future__ import annotations
 
 import logging
 import os
+import threading
 import time
 from collections import Counter
 from dataclasses import dataclass, field
@@ -25,7 +26,12 @@ class FaultPoint(StrEnum):
     AFTER_OPEN = "after_open"
     AFTER_PREPARE = "after_prepare"
     AFTER_STAGE_COPY = "after_stage_copy"
+    AFTER_SPOOL = "after_spool"
+    BEFORE_UPLOAD = "before_upload"
+    AFTER_UPLOAD = "after_upload"
     BEFORE_DEST_COMMIT = "before_dest_commit"
+    DURING_PUBLISH = "during_publish"
+    AFTER_PUBLISH = "after_publish"
     AFTER_DEST_COMMIT = "after_dest_commit"
     BEFORE_CHECKPOINT = "before_checkpoint"
     AFTER_CHECKPOINT = "after_checkpoint"
@@ -34,6 +40,20 @@ class FaultPoint(StrEnum):
     BEFORE_OUTCOME = "before_outcome"
     BEFORE_MIRROR = "before_mirror"
     BEFORE_NOTIFY = "before_notify"
+
+
+#: Boundaries that only a destination in an object store has: a part is written to local disk, its upload is on record,
+#: all parts are uploaded; then, the set being committed, before each object of it is published or deleted, and before
+#: the manifest says that they all are.
+OBJECT_STORE_POINTS = frozenset(
+    {
+        FaultPoint.AFTER_SPOOL,
+        FaultPoint.BEFORE_UPLOAD,
+        FaultPoint.AFTER_UPLOAD,
+        FaultPoint.DURING_PUBLISH,
+        FaultPoint.AFTER_PUBLISH,
+    }
+)
 
 
 class InjectedFault(RuntimeError):
@@ -49,6 +69,9 @@ class _Injection:
 
 
 _EXIT_STATUS = 137
+_BLOCK_POLL_S = 0.05
+# Points are passed by several threads at once.
+_counting = threading.Lock()
 _active: _Injection | None = None
 
 
@@ -72,17 +95,22 @@ def configure(setting: str) -> None:
 
 def pass_point(point: FaultPoint) -> None:
     """Do what was configured for this point, else nothing."""
-    if _active is None or _active.point != point.value:
+    injection = _active
+    if injection is None or injection.point != point.value:
         return
-    _active.passed[point.value] += 1
-    if _active.passed[point.value] != _active.countdown:
+    with _counting:
+        injection.passed[point.value] += 1
+        is_due = injection.passed[point.value] == injection.countdown
+    if not is_due:
         return
     # Whoever waits for a blocked process sees by this line that it has come here.
     logger.warning("fault injected at %s", point.value)
-    if _active.action == "exit":
+    if injection.action == "exit":
         os._exit(_EXIT_STATUS)
-    if _active.action == "block":
-        while True:
-            time.sleep(1)
+    if injection.action == "block":
+        # Another setting lets a blocked thread go on, as a writer that was frozen and wakes up.
+        while _active is injection:
+            time.sleep(_BLOCK_POLL_S)
+        return
     msg = f"fault injected at {point.value}"
     raise InjectedFault(msg)

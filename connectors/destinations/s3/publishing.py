@@ -1,0 +1,66 @@
+"""Carrying out a set that is committed: complete its uploads, delete what goes, then write the manifest.
+
+Every step may be repeated. Whoever opens a table after a writer died does the same, perhaps while it still does it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import partial
+
+from connectors.destinations.s3.documents import Documents, store_manifest
+from connectors.destinations.s3.errors import ObjectChanged
+from connectors.destinations.s3.objects import Objects
+from connectors.destinations.s3.pending import Deletion, Pending, Upload
+from connectors.faults import FaultPoint, pass_point
+
+
+def carry_out(documents: Documents, pending: Pending) -> list[str]:
+    """Publish a ready set and write the manifest that has it.
+
+    Returns:
+        Keys of objects that were to go and stay, as they are somebody else's now.
+
+    Raises:
+        Fenced: A newer run has taken over; it carries the set out.
+        DestinationError: Something else changed the objects of the set.
+    """
+    if pending.change is None:
+        message = "a set without a change cannot be ready"
+        raise ValueError(message)
+    try:
+        etags, kept = _publish(documents.objects, pending)
+    except ObjectChanged as error:
+        documents.overtaken(error)
+    pass_point(FaultPoint.AFTER_PUBLISH)
+    store_manifest(documents, pending.change.applied_to(documents.held, pending.set_id, etags), urgent=True)
+    return kept
+
+
+def void(objects: Objects, uploads: Iterable[tuple[str, str]], *, deadline: float | None = None) -> None:
+    """Abort uploads, given by key and id, of a set that can be published no more."""
+    jobs = [partial(objects.abort_upload, key, upload_id) for key, upload_id in uploads]
+    objects.workers.run_all(jobs, urgent=True, deadline=deadline)
+
+
+def _publish(objects: Objects, pending: Pending) -> tuple[dict[str, str], list[str]]:
+    # A row that moves is in two parts for a moment, rather than in none.
+    gaining = [upload for upload in pending.uploads if upload.gains_moved_rows]
+    others = [upload for upload in pending.uploads if not upload.gains_moved_rows]
+    etags: dict[str, str] = {}
+    for uploads in (gaining, others):
+        jobs = [partial(_complete, objects, upload, pending.set_id) for upload in uploads]
+        found = objects.workers.run_all(jobs, urgent=True)
+        etags |= {upload.key: etag for upload, etag in zip(uploads, found, strict=True)}
+    deleted = objects.workers.run_all([partial(_delete, objects, each) for each in pending.deletes], urgent=True)
+    return etags, [each.key for each, is_gone in zip(pending.deletes, deleted, strict=True) if not is_gone]
+
+
+def _complete(objects: Objects, upload: Upload, set_id: str) -> str:
+    pass_point(FaultPoint.DURING_PUBLISH)
+    return objects.complete(upload, set_id)
+
+
+def _delete(objects: Objects, deletion: Deletion) -> bool:
+    pass_point(FaultPoint.DURING_PUBLISH)
+    return objects.delete(deletion.key, deletion.etag)
