@@ -34,10 +34,11 @@ from connectors.errors import ConnectorError
 from connectors.faults import FaultPoint, pass_point
 from connectors.mapping import MappingError
 from migrations_app import mirror, notify, runs
-from migrations_app.enums import StopReason
+from migrations_app.enums import EventLevel, StopReason
 from migrations_app.log_context import belonging_to
 from migrations_app.models import Run
 from migrations_app.plans import Plan
+from migrations_app.reconnecting import Reconnecting
 from migrations_app.secrets import SecretUnreadableError
 from migrations_app.transfer import Committed, Ended, Message, Opened, Opening, Ready, Transfer
 from migrations_app.watch import Stop, Watch
@@ -68,7 +69,14 @@ class Progress:
 Onlooker = Callable[[Progress], None]
 
 
-def execute(run: Run, plan: Callable[[], Plan], *, onlooker: Onlooker | None = None, watch: Watch | None = None) -> Run:
+def execute(
+    run: Run,
+    plan: Callable[[], Plan],
+    *,
+    onlooker: Onlooker | None = None,
+    watch: Watch | None = None,
+    claim: Callable[[Run], bool] | None = None,
+) -> Run:
     """Run a queued run to its outcome, which is on record when this returns or raises.
 
     Args:
@@ -76,6 +84,7 @@ def execute(run: Run, plan: Callable[[], Plan], *, onlooker: Onlooker | None = N
         plan: Builds the plan; its errors are the run's.
         onlooker: Called a few times a second while the run goes on.
         watch: Notices why to stop, when the caller has one for several runs.
+        claim: Makes the run this process's; `runs.claim` unless it has been claimed for it already.
 
     Returns:
         The run with its outcome; in state queued or running when somebody else had claimed it.
@@ -88,7 +97,7 @@ def execute(run: Run, plan: Callable[[], Plan], *, onlooker: Onlooker | None = N
         if watch is None:
             watch = Watch()
             stack.enter_context(watch.signals())
-        if not runs.claim(run):
+        if not (claim or runs.claim)(run):
             run.refresh_from_db()
             return run
         stream = run.stream
@@ -96,7 +105,7 @@ def execute(run: Run, plan: Callable[[], Plan], *, onlooker: Onlooker | None = N
         report = RunReport()
         try:
             pass_point(FaultPoint.AFTER_CLAIM)
-            execution = _Execution(run, plan(), report, onlooker, watch)
+            execution = _Execution(run, _planned(plan, watch), report, onlooker, watch)
             pass_point(FaultPoint.AFTER_PLAN)
             execution.go()
             pass_point(FaultPoint.BEFORE_OUTCOME)
@@ -109,6 +118,16 @@ def execute(run: Run, plan: Callable[[], Plan], *, onlooker: Onlooker | None = N
         finally:
             _mirror()
     return run
+
+
+def _planned(plan: Callable[[], Plan], watch: Watch) -> Plan:
+    """The plan; what goes wrong with it after a stop is the stop's doing."""
+    try:
+        return plan()
+    except Exception as error:
+        if (stop := watch.look()) is not None:
+            raise _StoppedEarlyError(stop) from error
+        raise
 
 
 class _StoppedEarlyError(Exception):
@@ -133,16 +152,39 @@ class _Execution:
         self._look_for_operator_at = 0.0
         self._operators_stop: Stop | None = None
         self._lease_ends_at = time.monotonic() + settings.DMS_LEASE_S
+        self._reconnecting = Reconnecting(settings.DMS_RECONNECTS, plan.stream.mode)
         runs.record_plan(run, plan.snapshot())
 
     def go(self) -> None:
-        """Run the transfer to its end.
+        """Run the transfer to its end; one whose connection is cut goes on from its last commit.
 
         Raises:
             _StoppedEarlyError: It was stopped.
             LeaseLostError: Somebody has taken the stream over.
             ConnectorError: What ended it.
         """
+        while True:
+            try:
+                self._go_once()
+            except ConnectorError as error:
+                delay_s = self._reconnecting.delay_s(error)
+                if delay_s is None:
+                    raise
+                self._report.counts["reconnects"] += 1
+                runs.log(self._run, EventLevel.WARNING, f"{error}; connects anew in {delay_s} s")
+                self._pause(delay_s)
+            else:
+                return
+
+    def _pause(self, seconds: float) -> None:
+        until = time.monotonic() + seconds
+        while time.monotonic() < until:
+            if (stop := self._look()) is not None:
+                raise _StoppedEarlyError(stop)
+            self._renew()
+            time.sleep(_LOOK_EVERY_S)
+
+    def _go_once(self) -> None:
         transfer = Transfer(self._plan, self._report, self._run.stream.epoch)
         transfer.start()
         try:
@@ -194,13 +236,15 @@ class _Execution:
             case Opening():
                 self._renewing(lambda: runs.renew(self._run, self._report))
             case Opened(resume):
+                self._reconnecting.opened(resume.position)
                 self._renewing(lambda: runs.record_opening(self._run, resume.epoch, resume.position))
             case Ready(prepared):
                 for note in prepared.notes:
                     self._report.warn(note)
             case Committed(commit):
                 pass_point(FaultPoint.BEFORE_CHECKPOINT)
-                self._renewing(lambda: runs.record_commit(self._run, commit, self._report))
+                is_progress = self._reconnecting.committed(commit.position)
+                self._renewing(lambda: runs.record_commit(self._run, commit, self._report, is_progress=is_progress))
                 pass_point(FaultPoint.AFTER_CHECKPOINT)
 
     def _renew(self) -> None:

@@ -7,14 +7,13 @@ from __future__ import annotations
 
 import logging
 import uuid
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from datetime import datetime, timedelta
+from dataclasses import asdict
+from datetime import timedelta
 from typing import Any
 
 from django.conf import settings
 from django.db import IntegrityError, transaction
-from django.db.models import F, Q
+from django.db.models import F
 from django.db.models.functions import Now
 
 from connectors.base import Commit, Position, RunReport
@@ -26,8 +25,7 @@ from migrations_app.traces import trace_of
 
 logger = logging.getLogger(__name__)
 
-#: Name space of the trigger ids of scheduled runs.
-_TRIGGERS = uuid.UUID("6a0ae2f2-3f0c-4d5e-9f0e-5b8f5f6f3c11")
+_SILENT = "its lease expired: its process went silent"
 _COUNTED = ("read", "inserted", "updated", "deleted", "byte_count")
 
 
@@ -93,44 +91,6 @@ def queue(
     return run
 
 
-@dataclass(frozen=True, slots=True)
-class Due:
-    """A stream that is due.
-
-    Attributes:
-        stream: Its primary key.
-        mapping: Its mapping's; what is due of one mapping at one time has one trigger id.
-        at: The time of the schedule.
-    """
-
-    stream: int
-    mapping: str
-    at: datetime
-
-
-def queue_due(due: Sequence[Due]) -> set[int]:
-    """Queue a run for each stream that is due and has no active run; the primary keys of those streams."""
-    busy = set(
-        Run.objects.filter(stream__in=[each.stream for each in due], state__in=ACTIVE_STATES).values_list(
-            "stream_id", flat=True
-        )
-    )
-    new = [
-        Run(
-            stream_id=each.stream,
-            trigger=TriggerKind.SCHEDULE,
-            trigger_id=uuid.uuid5(_TRIGGERS, f"{each.mapping} {each.at.isoformat()}"),
-            due_at=each.at,
-        )
-        for each in due
-        if each.stream not in busy
-    ]
-    # A run that somebody else queued between the two statements wins.
-    Run.objects.bulk_create(new, ignore_conflicts=True)
-    made = Run.objects.filter(pk__in=[run.pk for run in new])
-    return set(made.values_list("stream_id", flat=True))
-
-
 def _insert(run: Run) -> None:
     with transaction.atomic():
         run.save(force_insert=True)
@@ -139,12 +99,25 @@ def _insert(run: Run) -> None:
 def release_orphans(stream: Stream) -> None:
     """Record as lost the active run of a stream whose lease has expired or whose owner is surely gone."""
     for run in Run.objects.filter(stream=stream, state__in=ACTIVE_STATES):
-        condition = Q(state=RunState.RUNNING, lease_until__lt=Now())
-        reason = "its lease expired: its process went silent"
-        if run.owner_pid is not None and _owner_of(run).is_gone:
-            condition = Q(state__in=ACTIVE_STATES, owner_pid=run.owner_pid, owner_started=run.owner_started)
-            reason = f"its process {run.owner_pid} on {run.owner_host} has ended without recording an outcome"
-        _lose(Run.objects.filter(condition, pk=run.pk), run, reason)
+        if not _release_if_gone(run):
+            rows = Run.objects.filter(pk=run.pk, state=RunState.RUNNING, lease_until__lt=Now())
+            _lose(rows, run, _SILENT)
+
+
+def release_gone(host: str) -> int:
+    """Record as lost the runs of this host whose process is surely gone; how many of them there were."""
+    owned = Run.objects.filter(owner_host=host, owner_pid__isnull=False, state__in=ACTIVE_STATES)
+    return sum(_release_if_gone(run) for run in owned.select_related("stream"))
+
+
+def _release_if_gone(run: Run) -> bool:
+    if run.owner_pid is None or not _owner_of(run).is_gone:
+        return False
+    rows = Run.objects.filter(
+        pk=run.pk, state__in=ACTIVE_STATES, owner_pid=run.owner_pid, owner_started=run.owner_started
+    )
+    reason = f"its process {run.owner_pid} on {run.owner_host} has ended without recording an outcome"
+    return _lose(rows, run, reason)
 
 
 def release_expired(limit: int) -> int:
@@ -153,7 +126,7 @@ def release_expired(limit: int) -> int:
     released = 0
     for run in expired.order_by("lease_until")[:limit]:
         rows = Run.objects.filter(pk=run.pk, state=RunState.RUNNING, lease_until__lt=Now())
-        released += _lose(rows, run, "its lease expired: its process went silent")
+        released += _lose(rows, run, _SILENT)
     return released
 
 
@@ -185,34 +158,9 @@ def take_over(run: Run) -> bool:
     return bool(taken)
 
 
-def queue_resumption(run: Run) -> Run | None:
-    """Queue the run that goes on where this one ended, at most once; None when the stream has gone on without it.
-
-    While the stream has another active run, it has to wait: a backfill, or whatever a backfill holds up.
-
-    Raises:
-        IntegrityError: A run of the stream was queued at the same moment; ask again later.
-    """
-    with transaction.atomic():
-        newer = Run.objects.filter(stream_id=run.stream_id, created_at__gt=run.created_at)
-        has_gone_on = not run.request and newer.filter(request={}).exists()
-        if not has_gone_on and newer.filter(state__in=ACTIVE_STATES).exists():
-            return None
-        taken = Run.objects.filter(pk=run.pk, resume_at__lte=Now()).update(resume_at=None)
-        if has_gone_on or not taken:
-            return None
-        new = Run(
-            stream_id=run.stream_id,
-            resumes=run,
-            trigger=run.trigger,
-            trigger_id=run.trigger_id,
-            requested_by=run.requested_by,
-            request=run.request,
-            allow_deletes=run.allow_deletes,
-            attempt=run.attempt + (run.state != RunState.STOPPED),
-        )
-        new.save(force_insert=True)
-    return new
+def take_resumption(run: Run) -> bool:
+    """Have the run resumed no more, since somebody does so now or there is no need; False when another was faster."""
+    return bool(Run.objects.filter(pk=run.pk, resume_at__lte=Now()).update(resume_at=None))
 
 
 def renew(run: Run, report: RunReport) -> None:

@@ -15,6 +15,10 @@ import pytz
 
 from migrations_app.enums import StopReason
 
+#: By this a worker tells its runs that its host is being drained.
+DRAIN_SIGNAL = signal.SIGUSR1
+_NOTICED = (signal.SIGTERM, signal.SIGINT, DRAIN_SIGNAL)
+
 
 @dataclass(frozen=True, slots=True)
 class Stop:
@@ -52,11 +56,11 @@ class Watch:
 
     @contextmanager
     def signals(self) -> Iterator[None]:
-        """Notice SIGTERM and SIGINT. Elsewhere than in the main thread Python does not let us."""
+        """Notice SIGTERM, SIGINT and a drain. Elsewhere than in the main thread Python does not let us."""
         if threading.current_thread() is not threading.main_thread():
             yield
             return
-        former = {number: signal.signal(number, self._notice) for number in (signal.SIGTERM, signal.SIGINT)}
+        former = {number: signal.signal(number, self._notice) for number in _NOTICED}
         try:
             yield
         finally:
@@ -67,13 +71,15 @@ class Watch:
         self._signals.append(number)
 
     def _find(self) -> Stop | None:
+        if self.parent_pid is not None and os.getppid() != self.parent_pid:
+            return Stop(StopReason.PARENT_DIED, "the process that started it has ended")
         if self._signals:
+            if self._signals[0] == DRAIN_SIGNAL:
+                return Stop(StopReason.DRAIN, "its host is being drained")
             name = signal.Signals(self._signals[0]).name
             return Stop(StopReason.SIGTERM, f"the process was asked to end by {name}")
         if self.cut_off_at is not None and datetime.now(tz=pytz.utc) >= self.cut_off_at:
             return Stop(StopReason.CUT_OFF, f"the cut-off time was reached at {self.cut_off_at:%H:%M:%S %Z}")
-        if self.parent_pid is not None and os.getppid() != self.parent_pid:
-            return Stop(StopReason.PARENT_DIED, "the process that started it has ended")
         return None
 
 

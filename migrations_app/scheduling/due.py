@@ -11,7 +11,7 @@ from datetime import datetime
 from django.db import transaction
 from django.utils import timezone
 
-from migrations_app import runs
+from migrations_app import queueing
 from migrations_app.models import StreamSchedule
 from migrations_app.scheduling.times import next_due
 
@@ -37,8 +37,8 @@ def start_due(now: datetime | None = None) -> int:
         # The order is that of every other pass, so that two of them cannot wait for each other.
         locked = due.select_related("stream").select_for_update(skip_locked=True, of=("self",))
         found = list(locked.order_by("pk")[:_AT_A_TIME])
-        queued = runs.queue_due(
-            [runs.Due(each.pk, each.stream.mapping_id, each.next_due_at) for each in found if each.next_due_at]
+        queued = queueing.queue_due(
+            [queueing.Due(each.pk, each.stream.mapping_id, each.next_due_at) for each in found if each.next_due_at]
         )
         times: dict[tuple[str, str, datetime | None], datetime | None] = {}
         for schedule in found:

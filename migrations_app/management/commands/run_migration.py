@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import uuid
 from argparse import ArgumentParser
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
@@ -16,6 +17,7 @@ from connectors.mapping import MappingError
 from migrations_app import plans, runner, runs
 from migrations_app.dry_run import describe
 from migrations_app.enums import TriggerKind
+from migrations_app.executing import execute_queued
 from migrations_app.management.console import console_on
 from migrations_app.management.outcomes import ExitCode, as_json, exit_code, print_outcomes
 from migrations_app.management.refusals import issue_lines, refusal
@@ -23,8 +25,8 @@ from migrations_app.models import Run
 from migrations_app.owner import this_process
 from migrations_app.plans import Plan
 from migrations_app.progress import Display
+from migrations_app.runner import Onlooker
 from migrations_app.secrets import SecretUnreadableError
-from migrations_app.verbs import backfill
 from migrations_app.watch import Watch
 
 
@@ -133,21 +135,22 @@ class Command(BaseCommand):
         )
         if run is None:
             raise refusal([f"{options['mapping_id']}: it has no run {options['run']}"])
-        stream = run.stream
-
-        def build() -> Plan:
-            (plan,) = plans.build(stream.mapping_id, table=stream.name, destination=stream.destination_name)
-            return backfill.plan_of(run, plan)
-
         watch = Watch()
-        with watch.signals():
-            return [self._execute(run, build, options, watch)]
+        with watch.signals(), self._showing(run, options) as onlooker:
+            return [execute_queued(run, watch=watch, onlooker=onlooker)]
 
     def _execute(self, run: Run, plan: Callable[[], Plan], options: dict[str, Any], watch: Watch) -> Run:
+        with self._showing(run, options) as onlooker:
+            return runner.execute(run, plan, onlooker=onlooker, watch=watch)
+
+    @contextmanager
+    def _showing(self, run: Run, options: dict[str, Any]) -> Iterator[Onlooker | None]:
+        """Show the progress of a run, unless a program reads what is printed."""
         if options["json"]:
-            return runner.execute(run, plan, watch=watch)
+            yield None
+            return
         with Display(run.stream.unique_id, console_on(self.stdout)) as display:
-            return runner.execute(run, plan, onlooker=display.update, watch=watch)
+            yield display.update
 
     def _dry_run(self, planned: list[Plan], *, as_json: bool) -> None:
         described = []
