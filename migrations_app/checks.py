@@ -34,3 +34,18 @@ def check_environment_prefixes(app_configs: Sequence[AppConfig] | None, **kwargs
             id="migrations_app.E002",
         )
     ]
+
+
+@register()
+def check_webhook(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:  # noqa: ARG001 - Django's signature
+    """Events leave signed, and by HTTP only."""
+    if not settings.DMS_WEBHOOK_URL:
+        return []
+    errors: list[CheckMessage] = []
+    if not settings.DMS_WEBHOOK_SECRET:
+        hint = "Set it to a random text that the receiver knows too."
+        errors.append(Error("DMS_WEBHOOK_URL is set without DMS_WEBHOOK_SECRET.", hint=hint, id="migrations_app.E003"))
+    if not settings.DMS_WEBHOOK_URL.startswith(("https://", "http://")):
+        hint = "Give an address such as https://example.org/hooks/dms."
+        errors.append(Error("DMS_WEBHOOK_URL is no HTTP address.", hint=hint, id="migrations_app.E004"))
+    return errors

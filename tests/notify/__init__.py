@@ -1,0 +1,1 @@
+"""Notifications, against local servers that speak what the real ones speak."""
