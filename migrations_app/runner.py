@@ -51,6 +51,7 @@ _LOOK_FOR_OPERATOR_EVERY_S = 1.0
 _STOP_WITHIN_S = 4.0
 _DRAIN_S = 5.0
 _NOTIFY_S = 2.0
+_LAST_NOTIFY_S = 5.0
 #: How long an outcome waits for a control database that is away.
 _OUTCOME_WITHIN_S = 15.0
 _TRY_AGAIN_AFTER_S = 0.5
@@ -310,6 +311,14 @@ def _sentence(error: BaseException, extra: dict[str, str]) -> str:
             return f"unexpected {type(error).__name__}; the log of the process has the traceback"
         case _:
             return f"the process was ended by {type(error).__name__}"
+
+
+def deliver_rest() -> None:
+    """Send what the pace of a channel held back, before a process ends that may be the only one for hours."""
+    try:
+        notify.drain(_LAST_NOTIFY_S, is_patient=True)
+    except Exception:
+        logger.exception("notifications failed", extra={"action": "notify"})
 
 
 def _mirror() -> None:

@@ -109,6 +109,8 @@ class Command(BaseCommand):
                     self._is_cut_short = True
                     break
                 outcomes.append(self._run_one(plan, trigger_id, options, watch))
+        if watch.look() is None:
+            runner.deliver_rest()
         return outcomes
 
     def _run_one(self, plan: Plan, trigger_id: uuid.UUID, options: dict[str, Any], watch: Watch) -> Run:
