@@ -20,6 +20,7 @@ from connectors.rows import RowStream as RowStream
 from connectors.types import StreamSchema
 from connectors.verbs import Comparable as Comparable
 from connectors.verbs import Digest as Digest
+from connectors.verbs import HashForm as HashForm
 from connectors.verbs import KeyRange as KeyRange
 from connectors.verbs import Outline as Outline
 from connectors.verbs import Preview as Preview
@@ -47,6 +48,8 @@ class Options:
         statement_timeout_s: For each statement; 0 for none.
         lock_timeout_s: For each wait on a lock.
         chunk_bytes: About how many bytes one chunk of a first copy holds.
+        commit_bytes: About how many bytes a destination that publishes files takes in before it commits them.
+        spool_dir: Where files wait for their upload; empty for the system's directory for temporary files.
         keepalive: TCP keepalive of database connections, under libpq's names.
     """
 
@@ -60,6 +63,8 @@ class Options:
     statement_timeout_s: int = 0
     lock_timeout_s: int = 30
     chunk_bytes: int = 64 * 1024 * 1024
+    commit_bytes: int = 256 * 1024 * 1024
+    spool_dir: str = ""
     keepalive: KeepaliveKwargs = field(default_factory=KeepaliveKwargs)
 
 
@@ -244,9 +249,10 @@ class Source(ABC):
 
     @abstractmethod
     def read(self, request: ReadRequest) -> Iterator[Chunk]:
-        """The chunks of this run, lazily: the next is built after the last was committed.
+        """The chunks of this run, lazily: the next is built after the last one's rows were taken, committed or not.
 
-        The last chunk of a run carries the position from which the next run goes on. A run that finds nothing new
+        A destination may commit several chunks together, with the position of the last; where two of them hold one
+        row, the later chunk counts. `request.keys` answers for everything that was yielded before. The last chunk of a run carries the position from which the next run goes on. A run that finds nothing new
         may yield no chunk, or an empty one that moves the position.
         """
 
@@ -284,8 +290,12 @@ class Source(ABC):
         """
         return None
 
-    def comparable(self) -> Comparable | None:
-        """The rows as they should look at the destination, None where they cannot be had; `describe` first."""
+    def comparable(self, form: HashForm = HashForm.QUICK) -> Comparable | None:
+        """The rows as they should look at the destination, None where they cannot be had; `describe` first.
+
+        Args:
+            form: The one that the destination's rows can be hashed in.
+        """
         return None
 
     @abstractmethod
@@ -301,6 +311,8 @@ class Destination(MissingKeys):
     """One stream's target. `open`, `prepare`, `write`, `finish` in this order; `close` in any case."""
 
     type_name: ClassVar[str]
+    #: How its rows can be hashed for a comparison.
+    hash_form: ClassVar[HashForm] = HashForm.QUICK
 
     @abstractmethod
     def open(self, *, epoch_floor: int) -> Resume:
@@ -325,6 +337,9 @@ class Destination(MissingKeys):
     @abstractmethod
     def write(self, chunks: Iterable[Chunk]) -> Iterator[Commit]:
         """Write chunk after chunk; yield each commit when rows and position are durable together.
+
+        Chunks may be committed together, and in their order; the commit then has the last one's position. The rows of
+        a chunk are read before the next chunk is asked for.
 
         Raises:
             Fenced: A newer run has taken over.

@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from enum import StrEnum
 from typing import Any
 
 from connectors.types import Column
@@ -30,10 +31,20 @@ class Digest:
     hash_sum: int
 
 
+class HashForm(StrEnum):
+    """Which texts of a row's values are hashed; both ends of a comparison take the same form."""
+
+    #: PostgreSQL's own, by connectors/postgres/hashing.py.
+    QUICK = "quick"
+    #: Texts that can be made outside of PostgreSQL too, by connectors/postgres/portable.py and
+    #: connectors/arrow/hashing.py.
+    PORTABLE = "portable"
+
+
 class Comparable(ABC):
     """The side of a comparison: both ends hash the rows as they should look at the destination.
 
-    How rows are hashed: connectors/postgres/hashing.py. All answers of one object come from one snapshot. `key` names
+    How rows are hashed: HashForm. All answers of one object come from one snapshot. `key` names
     the columns by which rows are told apart and cut into ranges, `column_names` all that this end has, both as at the
     destination; `estimated_rows` is None when unknown.
     """

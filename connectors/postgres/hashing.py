@@ -2,7 +2,8 @@
 
 A row's text is ``ROW(...)::text`` of its values under the fixed session settings; its hash is the first 8 bytes of the
 text's MD5 as a signed integer. Text keys are ordered by bytes, all others by their type, and user types by their text,
-since labels or collations can stand in another order on the other server.
+since labels or collations can stand in another order on the other server. For a destination that is no PostgreSQL
+server the values and the keys take the form of portable.py first.
 """
 
 from __future__ import annotations
@@ -15,7 +16,8 @@ from typing import Any
 
 from psycopg2 import sql
 
-from connectors.base import Digest, KeyRange
+from connectors.base import Digest, HashForm, KeyRange
+from connectors.postgres.portable import portable_key, portable_value
 from connectors.postgres.session import Session
 from connectors.types import PgType
 
@@ -27,25 +29,45 @@ _OPEN = KeyRange()
 
 @dataclass(frozen=True, slots=True)
 class HashedKey:
-    """One column of the key: how the rows have it, and its type at the destination."""
+    """One column of the key.
 
-    expression: sql.Composable
-    pg_type: PgType
+    Attributes:
+        value: The expression as it is ordered and compared.
+        text: The expression's text, by which keys of both ends are matched.
+        bound_type: What a key's text is cast to, so that it compares with `value`.
+    """
 
-    @property
-    def is_text(self) -> bool:
-        """True when keys are ordered by the bytes of their text."""
-        return self.pg_type.user is not None or _BY_TEXT.fullmatch(self.pg_type.text) is not None
+    value: sql.Composable
+    text: sql.Composable
+    bound_type: str
 
-    @property
-    def ordered(self) -> sql.Composable:
-        """The expression as it is ordered and compared."""
-        return sql.SQL('({}::text COLLATE "C")' if self.is_text else "({})").format(self.expression)
+    @classmethod
+    def of(cls, expression: sql.Composable, pg_type: PgType, form: HashForm = HashForm.QUICK) -> HashedKey:
+        """A column of the key.
+
+        Args:
+            expression: How the rows have it.
+            pg_type: Its type at the destination.
+            form: Of the comparison.
+        """
+        text: sql.Composable = sql.SQL("({})::text").format(expression)
+        if form is HashForm.PORTABLE:
+            value, text, type_text = portable_key(expression, pg_type)
+        else:
+            is_text = pg_type.user is not None or _BY_TEXT.fullmatch(pg_type.text) is not None
+            value, type_text = (text, None) if is_text else (expression, pg_type.text)
+        if type_text is None:
+            return cls(sql.SQL('({} COLLATE "C")').format(value), text, 'text COLLATE "C"')
+        return cls(sql.SQL("({})").format(value), text, type_text)
 
     def bound(self, text: str) -> sql.Composable:
-        """A key's text as a constant that compares with `ordered`."""
-        type_text = sql.SQL('text COLLATE "C"' if self.is_text else self.pg_type.text)
-        return sql.SQL("{}::{}").format(sql.Literal(text), type_text)
+        """A key's text as a constant that compares with `value`."""
+        return sql.SQL("{}::{}").format(sql.Literal(text), sql.SQL(self.bound_type))
+
+
+def hashed_value(expression: sql.Composable, pg_type: PgType, form: HashForm) -> sql.Composable:
+    """A column of the rows in the form of the comparison."""
+    return portable_value(expression, pg_type) if form is HashForm.PORTABLE else expression
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +94,7 @@ class HashedRows:
     @property
     def ordered_key(self) -> sql.Composable:
         """The key as one comparable row."""
-        return sql.SQL("({})").format(sql.SQL(", ").join(part.ordered for part in self.key))
+        return sql.SQL("({})").format(sql.SQL(", ").join(part.value for part in self.key))
 
     def bound(self, key: Key) -> sql.Composable:
         """A key as a constant row."""
@@ -113,7 +135,7 @@ def digests(session: Session, rows: HashedRows, ranges: Sequence[KeyRange]) -> l
 
 def row_hashes(session: Session, rows: HashedRows, key_range: KeyRange) -> dict[Key, int]:
     """Hash by key of the rows in the range; the hashes of rows with one key are added up."""
-    listed = sql.SQL(", ").join([rows.hash, *(sql.SQL("{}::text").format(part.expression) for part in rows.key)])
+    listed = sql.SQL(", ").join([rows.hash, *(part.text for part in rows.key)])
     query = sql.SQL("SELECT {} FROM {} {}").format(listed, rows.relation, rows.within(key_range))
     found: Counter[Key] = Counter()
     for value, *key in _scan(session, query):
@@ -137,7 +159,7 @@ def split(session: Session, rows: HashedRows, key_range: KeyRange, parts: int) -
         return [key_range]
     names = sql.SQL(", ").join(sql.Identifier(f"key_{number}") for number in range(len(rows.key)))
     keyed = sql.SQL("SELECT {} FROM {} {}").format(
-        sql.SQL(", ").join(part.ordered for part in rows.key), rows.relation, rows.within(key_range)
+        sql.SQL(", ").join(part.value for part in rows.key), rows.relation, rows.within(key_range)
     )
     numbered = sql.SQL(
         "SELECT *, row_number() OVER (ORDER BY {names}) AS place, count(*) OVER () AS total"

@@ -72,7 +72,7 @@ def _compare(plan: Plan, named_keys: int) -> Comparison:
         source.open()
         destination.connect()
         schema = source.describe()
-        ours = source.comparable()
+        ours = source.comparable(destination.hash_form)
         theirs = destination.comparable(schema, ours.key) if ours is not None else None
         if ours is None or theirs is None:
             end = plan.source_config.source_type if ours is None else plan.destination_config.destination_type

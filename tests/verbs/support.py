@@ -62,7 +62,7 @@ def compare_once(raw: dict[str, Any], *, table: int = 0, named_keys: int = 20) -
     """Compare both ends of a stream as they are now."""
     with ends_of(raw, table=table) as ends:
         schema = ends.source.describe()
-        ours = ends.source.comparable()
+        ours = ends.source.comparable(ends.destination.hash_form)
         assert ours is not None
         theirs = ends.destination.comparable(schema, ours.key)
         assert theirs is not None

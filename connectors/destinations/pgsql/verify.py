@@ -36,7 +36,7 @@ class TableSide(Comparable):
         self.key = tuple(key)
         self.column_names = tuple(table.columns)
         self.estimated_rows = None if target.is_dump else _estimate(target, table.oid)
-        self._key = [hashing.HashedKey(sql.Identifier(name), schema.column(name).pg_type) for name in key]
+        self._key = [hashing.HashedKey.of(sql.Identifier(name), schema.column(name).pg_type) for name in key]
 
     def digests(self, columns: Sequence[Column], ranges: Sequence[KeyRange]) -> list[Digest]:
         """One digest a range, all from one scan."""

@@ -10,6 +10,7 @@ from psycopg2 import sql
 from connectors.base import (
     Chunk,
     Comparable,
+    HashForm,
     Options,
     Outline,
     Position,
@@ -157,11 +158,11 @@ class PgsqlTableSource(Source):
         self._refuse_for_dumps("there is no key to go on from; the next run dumps everything anew")
         return position_at(self.reading(), self._position(position), key).dump()
 
-    def comparable(self) -> Comparable:
+    def comparable(self, form: HashForm = HashForm.QUICK) -> Comparable:
         """The rows as they arrive; a dump is told apart by its spec's key, or by the table's primary key."""
         if self._table is None:
             query = query_source(self._aside, self._spec)
-            return SourceRows(self._reader, query, "q", self._selected, (), None)
+            return SourceRows(self._reader, query, "q", self._selected, (), None, form)
         table = self._table
         arriving = {each.column.source_name: each.column.name for each in self._selected}
         key = self._spec.keys or table.primary_key
@@ -172,6 +173,7 @@ class PgsqlTableSource(Source):
             self._selected,
             tuple(arriving[name] for name in key),
             table.estimated_rows,
+            form,
         )
 
     def preview(self, row_count: int) -> Preview:

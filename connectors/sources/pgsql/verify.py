@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 from psycopg2 import sql
 
-from connectors.base import Comparable, Digest, KeyRange
+from connectors.base import Comparable, Digest, HashForm, KeyRange
 from connectors.postgres import hashing
-from connectors.postgres.hashing import HashedKey, HashedRows
+from connectors.postgres.hashing import HashedKey, HashedRows, hashed_value
 from connectors.postgres.session import Session
 from connectors.sources.pgsql.select import Selected
 from connectors.types import Column
@@ -30,6 +30,7 @@ class SourceRows(Comparable):
         selected: The columns as they arrive.
         key: Destination names of the key.
         estimated_rows: From the catalog.
+        form: Of the hashes.
     """
 
     def __init__(
@@ -40,10 +41,12 @@ class SourceRows(Comparable):
         selected: Sequence[Selected],
         key: tuple[str, ...],
         estimated_rows: int | None,
+        form: HashForm = HashForm.QUICK,
     ) -> None:
         self._session = session
         self._relation = relation
         self._kind = kind
+        self._form = form
         self._selected = {each.column.name: each for each in selected}
         self.key = key
         self.column_names = tuple(self._selected)
@@ -72,7 +75,7 @@ class SourceRows(Comparable):
         hashed = self._rows(())
         # Without a name of its own the text would take the column's, and ORDER BY would then sort by the text.
         texts = sql.SQL(", ").join(
-            sql.SQL("{}::text AS {}").format(part.expression, sql.Identifier(f"dms key {place}"))
+            sql.SQL("{} AS {}").format(part.text, sql.Identifier(f"dms key {place}"))
             for place, part in enumerate(hashed.key, start=1)
         )
         sample = self._session.rows(
@@ -86,10 +89,12 @@ class SourceRows(Comparable):
         return [KeyRange(after, upto) for after, upto in zip([None, *cuts], [*cuts, None], strict=True)]
 
     def _rows(self, columns: Sequence[Column]) -> HashedRows:
+        values = [self._selected[column.name] for column in columns]
+        key = [self._selected[name] for name in self.key]
         return HashedRows(
             self._relation,
-            [self._selected[column.name].expression for column in columns],
-            [HashedKey(self._selected[name].expression, self._selected[name].column.pg_type) for name in self.key],
+            [hashed_value(each.expression, each.column.pg_type, self._form) for each in values],
+            [HashedKey.of(each.expression, each.column.pg_type, self._form) for each in key],
         )
 
     def _begin(self) -> None:
