@@ -96,7 +96,9 @@ class TableState:
             self._settle()
         pass_point(FaultPoint.BEFORE_DEST_COMMIT)
         first_copy = self.manifest.first_copy if first_copy is None else first_copy
+        self._documents.is_unsettled = True
         store_manifest(self._documents, replace(self.manifest, position=position, first_copy=first_copy))
+        self._documents.is_unsettled = False
         return self.manifest
 
     def reset(self, position: Position | None) -> None:

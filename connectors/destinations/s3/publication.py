@@ -10,7 +10,8 @@ import logging
 import threading
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -18,13 +19,13 @@ from types import TracebackType
 from typing import Any, Self
 
 from connectors.base import Position
-from connectors.destinations.s3.documents import Documents, store_pending
+from connectors.destinations.s3.documents import Documents, store_manifest, store_pending
 from connectors.destinations.s3.errors import ObjectChanged, UploadMissing
 from connectors.destinations.s3.manifest import Change, Manifest, NewPart, Part, StoredColumn
 from connectors.destinations.s3.objects import PIECE_BYTES
 from connectors.destinations.s3.pending import Deletion, Pending, PendingState, Upload
 from connectors.destinations.s3.publishing import carry_out, void
-from connectors.errors import ConnectorError, Stopped
+from connectors.errors import ConnectorError
 from connectors.faults import FaultPoint, pass_point
 
 logger = logging.getLogger(__name__)
@@ -80,12 +81,15 @@ class Publication:
         self._waiting: list[_Outgoing] = []
         self._begun: list[_Outgoing] = []
         self._unrecorded: list[tuple[str, str]] = []
+        self._unanswered = 0
         self._removed: list[Part] = []
+        self._keys: set[str] = set()
         self._open_bytes = 0
         self._open_pieces = 0
         self._error: BaseException | None = None
         self._is_closing = False
         self._is_over = False
+        self._was_committing = False
         self._recorder: threading.Thread | None = None
 
     def __enter__(self) -> Self:
@@ -117,8 +121,12 @@ class Publication:
         pass_point(FaultPoint.AFTER_SPOOL)
         size = path.stat().st_size
         outgoing = _Outgoing(path, Part.of(part, size), replaces.etag if replaces else None, gains_moved_rows)
-        with self._changed:
+        with self._explained(), self._changed:
             self._check()
+            if part.key in self._keys:
+                message = f"{part.key} is in this set already"
+                raise ValueError(message)
+            self._keys.add(part.key)
             self._waiting.append(outgoing)
             self._open_bytes += size
             self._open_pieces += outgoing.piece_count
@@ -164,19 +172,14 @@ class Publication:
         )
         pass_point(FaultPoint.AFTER_UPLOAD)
         pass_point(FaultPoint.BEFORE_DEST_COMMIT)
-        ready = Pending(
-            self.epoch,
-            self._set_id,
-            PendingState.READY,
-            tuple(each.upload for each in parts),
-            tuple(Deletion(each.key, each.etag) for each in self._removed),
-            change,
-        )
-        # From here on only reading the record can tell whether the set stands, should this fail.
+        # From here on only reading the documents can tell what stands, should this fail.
         self._documents.is_unsettled = True
-        store_pending(self._documents, ready)
-        self._is_over = True
-        carry_out(self._documents, ready)
+        self._was_committing = True
+        if parts or self._removed:
+            self._publish(parts, change)
+        else:
+            self._is_over = True
+            store_manifest(self._documents, change.applied_to(self._documents.held, "", {}))
         self._documents.is_unsettled = False
         return self._documents.held
 
@@ -202,21 +205,40 @@ class Publication:
             # Why the set is aborted is being reported; this is left to the next run.
             logger.info("set not cleaned up", extra={"action": "abort", "error": type(error).__name__})
 
+    def _publish(self, parts: list[_Outgoing], change: Change) -> None:
+        ready = Pending(
+            self.epoch,
+            self._set_id,
+            PendingState.READY,
+            tuple(each.upload for each in parts),
+            tuple(Deletion(each.key, each.etag) for each in self._removed),
+            change,
+        )
+        self._objects.workers.check_stop()
+        store_pending(self._documents, ready, urgent=True)
+        self._is_over = True
+        carry_out(self._documents, ready)
+
     def _withdraw(self, deadline: float) -> None:
         """Make sure that the set can never become ready, then abort its uploads."""
-        begun = [(each.part.key, each.upload_id) for each in self._begun if each.upload_id]
+        uploads = {(each.part.key, each.upload_id) for each in self._begun} | set(self._unrecorded)
+        if not self._was_committing:
+            void(self._objects, uploads, deadline=deadline)
+            uploads = set()
+            if self._unanswered:
+                # An upload may have been begun whose id never came back. The next `open` looks for such, provided
+                # that it finds the set open.
+                return
         try:
-            idle = Pending(self.epoch)
-            self._documents.write_pending(idle, urgent=True, deadline=deadline)
+            self._documents.write_pending(Pending(self.epoch), urgent=True, deadline=deadline)
         except ObjectChanged:
-            # The set is ready after all, or a successor has it: either way it is not ours to abort.
-            void(self._objects, self._unrecorded, deadline=deadline)
+            # The set is ready after all, or a successor has it: either way its uploads are not ours to abort.
             return
-        void(self._objects, {*begun, *self._unrecorded}, deadline=deadline)
+        void(self._objects, uploads, deadline=deadline)
         self._documents.is_unsettled = False
 
     def _wait_for_uploads(self) -> list[_Outgoing]:
-        with self._changed:
+        with self._explained(), self._changed:
             while self._open_pieces:
                 self._check()
                 self._changed.wait(_POLL_S)
@@ -227,12 +249,17 @@ class Publication:
 
     def _check(self) -> None:
         """Raise what went wrong in the background."""
-        if self._objects.workers.stopping.is_set():
-            raise self._objects.side.error(Stopped, "stopped on request")
-        if isinstance(self._error, (ObjectChanged, UploadMissing)):
-            self._documents.overtaken(self._error)
+        self._objects.workers.check_stop()
         if self._error is not None:
             raise self._error
+
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        """Find out whether a newer run is behind a condition that did not hold. Enter before taking the lock."""
+        try:
+            yield
+        except (ObjectChanged, UploadMissing) as error:
+            self._documents.overtaken(error)
 
     def _record(self) -> None:
         """Put parts on record and start their uploads, block by block, until the end."""
@@ -255,17 +282,26 @@ class Publication:
 
     def _begin(self, block: list[_Outgoing]) -> None:
         self._objects.workers.run_all([partial(self._begin_upload, each) for each in block])
+        if self._is_closing:
+            return
         self._documents.write_pending(self._open(block))
-        self._begun += block
-        self._unrecorded = []
+        with self._changed:
+            self._begun += block
+            self._unrecorded = []
         pass_point(FaultPoint.BEFORE_UPLOAD)
         for outgoing in block:
             for number in range(1, outgoing.piece_count + 1):
                 self._objects.workers.submit(partial(self._upload_piece, outgoing, number))
 
     def _begin_upload(self, outgoing: _Outgoing) -> None:
+        with self._changed:
+            if self._is_closing:
+                return
+            self._unanswered += 1
         outgoing.upload_id = self._objects.begin_upload(outgoing.part.key, self._set_id)
-        self._unrecorded.append((outgoing.part.key, outgoing.upload_id))
+        with self._changed:
+            self._unanswered -= 1
+            self._unrecorded.append((outgoing.part.key, outgoing.upload_id))
 
     def _open(self, block: list[_Outgoing] | None = None) -> Pending:
         uploads = tuple(replace(each.upload, etags=()) for each in [*self._begun, *(block or [])])

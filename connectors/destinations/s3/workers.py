@@ -43,7 +43,17 @@ class Workers:
         self._waiting: set[Future[object]] = set()
         self._last_answer = time.monotonic()
         self._stopped_at: float | None = None
+        self._is_closed = False
         self.stopping = threading.Event()
+
+    def check_stop(self) -> None:
+        """Leave off when that was asked for.
+
+        Raises:
+            Stopped: It was.
+        """
+        if self.stopping.is_set():
+            raise self._stopped()
 
     def submit(self, job: Callable[[], T], *, urgent: bool = False) -> Future[T]:
         """Have the job done by a thread.
@@ -57,7 +67,7 @@ class Workers:
         """
         future: Future[T] = Future()
         with self._lock:
-            if self.stopping.is_set() and not urgent:
+            if self._is_closed or (self.stopping.is_set() and not urgent):
                 raise self._stopped()
             if not urgent:
                 self._waiting.add(future)  # type: ignore[arg-type]  # only its end is of interest here
@@ -85,6 +95,8 @@ class Workers:
             try:
                 return future.result(_POLL_S)
             except NotDoneError:
+                if future.done():
+                    raise
                 if self._is_over(deadline):
                     raise self._stopped() from None
 
@@ -123,8 +135,8 @@ class Workers:
     def close(self) -> None:
         """End the threads once they are done with what they do. Does not wait for them."""
         with self._lock:
-            count = len(self._threads)
-        for _ in range(count):
+            self._is_closed = True
+        for _ in self._threads:
             self._queue.put(None)
 
     def _serve(self) -> None:
