@@ -252,8 +252,9 @@ class Source(ABC):
         """The chunks of this run, lazily: the next is built after the last one's rows were taken, committed or not.
 
         A destination may commit several chunks together, with the position of the last; where two of them hold one
-        row, the later chunk counts. `request.keys` answers for everything that was yielded before. The last chunk of a run carries the position from which the next run goes on. A run that finds nothing new
-        may yield no chunk, or an empty one that moves the position.
+        row, the later chunk counts. `request.keys` answers for everything that was yielded before. The last chunk of a
+        run carries the position from which the next run goes on. A run that finds nothing new may yield no chunk, or an
+        empty one that moves the position.
         """
 
     @abstractmethod

@@ -6,6 +6,7 @@ the pages of a map count as the process's memory.
 
 from __future__ import annotations
 
+import threading
 from array import array
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -36,6 +37,7 @@ class Spill:
         self._sink: Any = pa.OSFile(str(path), "wb")
         self._writer: Any = pa.ipc.new_stream(self._sink, schema)
         self._source: Any = None
+        self._lock = threading.Lock()
 
     def append(self, batch: pa.RecordBatch) -> int:
         """Write a batch and return its place."""
@@ -48,12 +50,14 @@ class Spill:
         return place
 
     def read(self, place: int) -> pa.RecordBatch:
-        """The batch that was written there."""
-        if self._source is None:
-            self._sink.flush()
-            self._source = pa.OSFile(str(self._path), "rb")
-        self._source.seek(place)
-        return pa.ipc.read_record_batch(pa.ipc.read_message(self._source), self._schema)
+        """The batch that was written there; from any thread."""
+        with self._lock:
+            if self._source is None:
+                self._sink.flush()
+                self._source = pa.OSFile(str(self._path), "rb")
+            self._source.seek(place)
+            message = pa.ipc.read_message(self._source)
+        return pa.ipc.read_record_batch(message, self._schema)
 
     def close(self) -> None:
         """Delete the file."""
@@ -64,7 +68,7 @@ class Spill:
 
 
 class Buckets:
-    """Rows by bucket, a number.
+    """Rows by bucket, a number. Several threads may read once all rows are in.
 
     Args:
         path: Of the spill file; deleted by close().
@@ -73,7 +77,7 @@ class Buckets:
     """
 
     def __init__(self, path: Path, schema: pa.Schema, run_bytes: int) -> None:
-        self.rows: dict[int, int] = {}
+        self._rows: dict[int, int] = {}
         self._schema = schema
         self._run_bytes = run_bytes
         self._spill = Spill(path, schema)
@@ -96,6 +100,16 @@ class Buckets:
         self._held_bytes += batch.nbytes
         if self._held_bytes >= self._run_bytes:
             self._flush()
+
+    def rows_of(self, number: int) -> int:
+        """How many rows a bucket has."""
+        self._flush()
+        return self._rows.get(number, 0)
+
+    def numbers(self) -> list[int]:
+        """The buckets that have rows, ascending."""
+        self._flush()
+        return sorted(self._rows)
 
     def batches(self, number: int) -> Iterator[pa.RecordBatch]:
         """The rows of a bucket, in the order in which they came."""
@@ -134,7 +148,7 @@ class Buckets:
             number = int(numbers[start])
             places = self._places.setdefault(number, array("q"))
             places.append(self._spill.append(batch.slice(start, past - start)))
-            self.rows[number] = self.rows.get(number, 0) + past - start
+            self._rows[number] = self._rows.get(number, 0) + past - start
 
 
 def _runs(numbers: BucketNumbers) -> Iterable[tuple[int, int]]:

@@ -254,7 +254,8 @@ def _float_bytes(column: pa.Array) -> npt.NDArray[np.uint8]:
     values = column.cast(pa.float64()).fill_null(0.0).to_numpy(zero_copy_only=False) + 0.0
     bits = values.view(np.uint64)
     ordered = np.where(bits & _SIGN, ~bits, bits ^ _SIGN)
-    return ordered.astype(">u8").view(np.uint8)
+    data: npt.NDArray[np.uint8] = ordered.astype(">u8").view(np.uint8)
+    return data
 
 
 def _decimal_bytes(column: pa.Array) -> npt.NDArray[np.uint8]:

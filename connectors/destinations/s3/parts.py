@@ -27,7 +27,7 @@ class Sizes:
     Attributes:
         part_rows, part_bytes: A part is full with either.
         group_rows, group_bytes: So is one row group; what is rewritten is held in memory by row group.
-        staged_rows, staged_bytes: Rows that are committed together, when they have to be compared with what is there.
+        staged_rows: Rows that are committed together, when they have to be compared with what is there.
         staged_key_bytes: Their keys are in memory while that happens.
         small_file_bytes: A part below this takes new rows; rewriting a larger one costs more than another part does.
         run_bytes: Rows that are sorted by bucket at once.
@@ -39,7 +39,6 @@ class Sizes:
     group_rows: int = 65_536
     group_bytes: int = 16 * 1024 * 1024
     staged_rows: int = 2_000_000
-    staged_bytes: int = 256 * 1024 * 1024
     staged_key_bytes: int = 64 * 1024 * 1024
     small_file_bytes: int = 32 * 1024 * 1024
     run_bytes: int = 24 * 1024 * 1024

@@ -39,7 +39,7 @@ def backfill(reading: Reading, selection: Selection, position: PgPosition | None
     reading.report.phase = "backfill"
     for rows, reached in _parts(reading, selection):
         yield Chunk(write, rows, stored)
-        # Whoever asks for the next chunk has recorded this one.
+        # Whoever asks for the next chunk has taken this one.
         reading.report.phase = f"backfill {reached}".strip()
 
 

@@ -1,0 +1,114 @@
+"""Compaction: the small parts of a partition become few full ones. Rows and values stay as they are."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import pyarrow.parquet as pq
+
+from connectors.destinations.s3.manifest import Part
+from connectors.destinations.s3.parts import PartWriter
+from connectors.destinations.s3.publication import Publication
+from connectors.destinations.s3.rewriting import local_copy
+from connectors.destinations.s3.work import Work
+
+#: So much is merged by one set: what is being merged is twice in the bucket until its set is published.
+_SET_BYTES = 512 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Compacted:
+    """What a compaction did.
+
+    Attributes:
+        merged: Parts that went.
+        made: Parts that took their place.
+        rows: Rows that these hold.
+        partitions: Partitions, or snapshots, that have fewer parts now.
+    """
+
+    merged: int = 0
+    made: int = 0
+    rows: int = 0
+    partitions: int = 0
+
+    def __add__(self, other: Compacted) -> Compacted:
+        return Compacted(
+            self.merged + other.merged,
+            self.made + other.made,
+            self.rows + other.rows,
+            self.partitions + other.partitions,
+        )
+
+
+def compact(work: Work, *, from_parts: int = 2) -> Compacted:
+    """Merge the small parts of each partition, and of each snapshot of a dump, that has so many of them.
+
+    Args:
+        work: The table.
+        from_parts: Partitions with fewer small parts are left alone.
+    """
+    total = Compacted()
+    for plan in _sets(work, from_parts):
+        with work.table.publish() as publication:
+            done = Compacted()
+            for parts in plan:
+                work.check_stop()
+                done += _merge(work, publication, parts)
+            publication.commit()
+        total += done
+    return total
+
+
+def mergeable(work: Work, from_parts: int) -> list[list[Part]]:
+    """Lists of parts of which each list can become fewer."""
+    sizes = work.form.sizes
+    small: dict[tuple[str, str | None], list[Part]] = defaultdict(list)
+    for part in work.table.manifest.parts:
+        if part.rows * 2 <= sizes.part_rows and part.byte_count < sizes.small_file_bytes:
+            small[part.partition, part.snapshot].append(part)
+    return [parts for parts in small.values() if len(parts) >= max(2, from_parts)]
+
+
+def _sets(work: Work, from_parts: int) -> Iterator[list[list[Part]]]:
+    """What one publication merges: lists of parts, up to a limit of bytes."""
+    plan: list[list[Part]] = []
+    byte_count = 0
+    for parts in mergeable(work, from_parts):
+        plan.append(parts)
+        byte_count += sum(part.byte_count for part in parts)
+        if byte_count >= _SET_BYTES:
+            yield plan
+            plan, byte_count = [], 0
+    if plan:
+        yield plan
+
+
+def _merge(work: Work, publication: Publication, parts: list[Part]) -> Compacted:
+    made: list[int] = []
+    writer = work.part_writer(
+        publication,
+        parts[0].partition,
+        snapshot=parts[0].snapshot,
+        finished=lambda local: made.append(local.rows),
+    )
+    try:
+        for part in parts:
+            _copy(work, part, writer)
+            publication.remove(part)
+        writer.close()
+    except BaseException:
+        writer.discard()
+        raise
+    return Compacted(merged=len(parts), made=len(made), rows=sum(made), partitions=1)
+
+
+def _copy(work: Work, part: Part, writer: PartWriter) -> None:
+    with local_copy(work, part) as path, pq.ParquetFile(path) as file:
+        for group in range(file.metadata.num_row_groups):
+            work.check_stop()
+            table = file.read_row_group(group, use_threads=False)
+            for batch in table.select(work.form.schema.names).to_batches():
+                writer.write(batch)

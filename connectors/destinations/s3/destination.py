@@ -1,0 +1,201 @@
+"""Parquet files in a bucket as a destination: rows and their position become visible by one write of the manifest."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable, Iterator
+from typing import ClassVar
+
+from connectors.base import (
+    Chunk,
+    Commit,
+    Destination,
+    Position,
+    Prepared,
+    Resume,
+    RowStream,
+    RunReport,
+    Stream,
+)
+from connectors.destinations.s3 import compaction, evolution, expiry
+from connectors.destinations.s3.errors import Side
+from connectors.destinations.s3.evolution import TablePlan
+from connectors.destinations.s3.keys import KeyForm
+from connectors.destinations.s3.lookup import missing_keys
+from connectors.destinations.s3.opening import TableState
+from connectors.destinations.s3.parts import Sizes, with_metadata
+from connectors.destinations.s3.target import table_prefix
+from connectors.destinations.s3.work import Form, Spool, Work
+from connectors.destinations.s3.writing import Writer
+from connectors.errors import ConfigError, Stopped
+from connectors.faults import FaultPoint, pass_point
+from connectors.mapping import Mode
+from connectors.mapping import S3Destination as Config
+from connectors.types import StreamSchema
+
+
+class S3Destination(Destination):
+    """One table in a bucket.
+
+    Args:
+        config: Where the bucket is.
+        stream: Whose rows come.
+        report: Where warnings and bytes go.
+        sizes: Of parts and of what is held at once.
+    """
+
+    type_name: ClassVar[str] = "s3"
+
+    def __init__(self, config: Config, stream: Stream, report: RunReport, sizes: Sizes | None = None) -> None:
+        self._stream = stream
+        self._report = report
+        self._side = Side(stream.unique_id)
+        self._sizes = sizes or Sizes()
+        self._location = f"s3://{config.s3_bucket_name}/{table_prefix(config, stream)}"
+        if stream.mode is Mode.MIRRORING:
+            raise self._side.error(
+                ConfigError,
+                "mode mirroring is not available for s3 destinations, as rows cannot be deleted from Parquet files one"
+                " by one; use mode syncing, or a pgsql destination",
+            )
+        self._table = TableState(config, stream, report)
+        self._stopping = threading.Event()
+        self._is_connected = False
+        self._spool: Spool | None = None
+        self._plan: TablePlan | None = None
+        self._work: Work | None = None
+        self._writer: Writer | None = None
+        self._is_unique_at_source = False
+
+    def connect(self) -> None:
+        """Make sure that the bucket can be read, without taking anything over."""
+        if self._stopping.is_set():
+            raise self._side.error(Stopped, "stopped on request")
+        self._table.connect()
+        self._is_connected = True
+
+    def open(self, *, epoch_floor: int) -> Resume:
+        """Raise the epoch, settle what an earlier run left behind, and return the position."""
+        if not self._is_connected:
+            self.connect()
+        return self._table.open(epoch_floor)
+
+    def prepare(self, schema: StreamSchema) -> Prepared:
+        """Check the columns; when the parts lack some, rewrite all parts as one set."""
+        plan = evolution.plan_table(self._table.manifest, schema, self._stream)
+        work = self._begin(plan)
+        self._is_unique_at_source = schema.key_is_unique
+        if plan.added:
+            self._report.phase = "columns"
+            with self._table.publish() as publication:
+                evolution.add_columns(work, publication)
+                publication.commit(columns=plan.columns)
+        return Prepared(self._is_fresh, plan.added, plan.notes)
+
+    def write(self, chunks: Iterable[Chunk]) -> Iterator[Commit]:
+        """Take chunk after chunk; every so many bytes, and at the end, commit them with the last one's position."""
+        work, plan = self._prepared
+        writer = self._writer = Writer(
+            work, plan, is_fresh=self._is_fresh, is_unique_at_source=self._is_unique_at_source
+        )
+        try:
+            for chunk in chunks:
+                writer.take(chunk)
+                yield from self._commits(writer)
+            writer.seal()
+            yield from self._commits(writer)
+        finally:
+            self._writer = None
+            writer.close()
+
+    def missing_keys(self, keys: RowStream) -> list[tuple[str, ...]]:
+        """Those of the keys that no row of the table has; what was taken so far is committed first."""
+        work, _ = self._prepared
+        if self._writer is not None:
+            self._writer.seal()
+        return missing_keys(work, keys)
+
+    def finish(self) -> None:
+        """Expire old snapshots, and merge small parts where there are many."""
+        work, _ = self._prepared
+        expiry.expire(work)
+        self._report.phase = "compact"
+        compaction.compact(work, from_parts=self._sizes.compact_from)
+        manifest = self._table.manifest
+        if manifest.first_copy and manifest.position is not None:
+            self._table.record_position(manifest.position, first_copy=False)
+
+    def compact(self, schema: StreamSchema) -> compaction.Compacted:
+        """Merge all small parts of the table, whatever their number; `open` first."""
+        plan = evolution.plan_table(self._table.manifest, schema, self._stream)
+        if plan.added:
+            message = f"the source has new columns ({', '.join(plan.added)}); run the stream first, which adds them"
+            raise self._side.error(ConfigError, message)
+        return compaction.compact(self._begin(plan))
+
+    def plan_statements(self, schema: StreamSchema) -> list[str]:
+        """What a run would make or change in the bucket, in words."""
+        plan = evolution.plan_table(self._table.stored_manifest(), schema, self._stream)
+        columns = ", ".join(f"{column.name} {column.arrow}" for column in plan.columns)
+        if plan.creates:
+            levels = "".join(f"{level}=.../" for level in plan.partitioning.directories)
+            return [f"PUT {self._location}{levels}part-*.parquet ({columns})"]
+        if plan.added:
+            added = ", ".join(f"{each.name} {each.arrow}" for each in plan.columns if each.name in plan.added)
+            return [f"rewrite all parts of {self._location} with new columns, NULL in rows that are there: {added}"]
+        return [f"keep {self._location} as it is ({columns})"]
+
+    def stored_position(self) -> Position | None:
+        """The position as it stands in the bucket."""
+        return self._table.stored_position()
+
+    def reset_state(self, position: Position | None) -> None:
+        """Store another position under a raised epoch; a run that still writes is fenced off."""
+        self._table.reset(position)
+
+    def release(self) -> bool:
+        """Give the table up, so that another stream may own it; the parts stay. True when it was this stream's."""
+        return self._table.release()
+
+    def cancel(self) -> None:
+        """Let whoever waits for the store go, from another thread; the writer gets Stopped."""
+        self._stopping.set()
+        self._table.cancel()
+
+    def close(self) -> None:
+        """Drop what was not committed, and everything on local disk."""
+        writer, self._writer = self._writer, None
+        if writer is not None:
+            writer.close()
+        self._table.close()
+        spool, self._spool = self._spool, None
+        if spool is not None:
+            spool.close()
+
+    @property
+    def _is_fresh(self) -> bool:
+        return self._table.manifest.first_copy
+
+    @property
+    def _prepared(self) -> tuple[Work, TablePlan]:
+        if self._work is None or self._plan is None:
+            message = "the destination is not prepared: call prepare() first"
+            raise RuntimeError(message)
+        return self._work, self._plan
+
+    def _begin(self, plan: TablePlan) -> Work:
+        """What writing the table as planned needs."""
+        if self._spool is None:
+            self._spool = Spool(self._stream.options.spool_dir)
+        types = {column.name: column.pg for column in plan.columns}
+        schema = with_metadata(plan.schema, self._stream.unique_id, plan.key, types)
+        key = KeyForm.of(plan.key, schema) if plan.key else None
+        form = Form(schema, key, plan.partitioning, self._sizes)
+        self._plan = plan
+        self._work = Work(self._table, form, self._spool, self._stream, self._report, self._stopping)
+        return self._work
+
+    def _commits(self, writer: Writer) -> Iterator[Commit]:
+        for commit in writer.commits():
+            pass_point(FaultPoint.AFTER_DEST_COMMIT)
+            yield commit
