@@ -72,6 +72,13 @@ DMS_WEBHOOK_SECRET = env.str("DMS_WEBHOOK_SECRET", default="")
 #: Where crash tests make a run fail; see connectors/faults.py.
 DMS_FAULT = env.str("DMS_FAULT", default="")
 
+# --- Monitoring -----------------------------------------------------------------------------------
+#: Whoever asks for /metrics has to show it as a bearer token; empty for nobody.
+DMS_METRICS_TOKEN = env.str("DMS_METRICS_TOKEN", default="")
+#: From which age on /readyz is red: runs that wait in the queue, news that a store has not taken. 0 for never.
+DMS_READY_QUEUE_S = env.float("DMS_READY_QUEUE_S", default=900.0)
+DMS_READY_MIRROR_S = env.float("DMS_READY_MIRROR_S", default=3600.0)
+
 # --- Django ---------------------------------------------------------------------------------------
 INSTALLED_APPS = [
     "unfold",
@@ -227,7 +234,10 @@ LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
     "formatters": {
-        "text": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"},
+        "text": {
+            "()": "controlplane.logs.TextFormatter",
+            "format": "%(asctime)s %(levelname)s %(name)s %(message)s",
+        },
         "json": {"()": "controlplane.logs.JsonFormatter"},
     },
     "handlers": {
@@ -236,5 +246,5 @@ LOGGING = {
             "formatter": "json" if env.str("DMS_LOG_FORMAT", default="text") == "json" else "text",
         }
     },
-    "root": {"handlers": ["stderr"], "level": env.str("DMS_LOG_LEVEL", default="WARNING")},
+    "root": {"handlers": ["stderr"], "level": env.str("DMS_LOG_LEVEL", default="WARNING").upper()},
 }

@@ -15,10 +15,13 @@ from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 from django.conf import settings
 
 from connectors.mapping import ReferenceRefused
+from migrations_app.masking import remember
 
 REFERENCE_PREFIX = "env:"
 _SEAL = "sealed:"
 _ID_LENGTH = 8
+#: Parts of the names of variables that hold secrets, as opposed to host names and the like.
+_SECRET_PARTS = ("PASS", "SECRET", "TOKEN", "KEY", "CREDENTIAL", "URL", "URI", "DSN")
 
 
 class SecretKeysError(ValueError):
@@ -69,6 +72,8 @@ def lookup(name: str) -> str | None:
     """
     check_allowed(name)
     value: str | None = settings.DMS_ENV_READ(name)
+    if value is not None and any(part in name.upper() for part in _SECRET_PARTS):
+        remember(value)
     return value
 
 
@@ -110,13 +115,15 @@ def unseal(stored: str) -> str:
         return stored
     key_id, _, token = stored.removeprefix(_SEAL).partition(":")
     try:
-        return key_ring().fernet.decrypt(token.encode()).decode()
+        plain = key_ring().fernet.decrypt(token.encode()).decode()
     except InvalidToken:
         msg = (
             f"a stored secret was sealed with key {key_id}, which DMS_SECRET_KEYS does not hold; "
             "add that key again, or enter the secret anew"
         )
         raise SecretUnreadableError(msg) from None
+    remember(plain)
+    return plain
 
 
 def seal_all(secrets: Mapping[str, str]) -> dict[str, str]:
