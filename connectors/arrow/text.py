@@ -22,7 +22,7 @@ _PLACEHOLDER = "\0"
 _SAFE_LENGTH = 29
 _TRAILING_ZEROS = r"(\.[0-9]*?)0+$"
 _FITTING = rf"^-?[0-9]{{1,{_SAFE_LENGTH}}}(\.[0-9]{{0,9}})?$"
-_BYTEA_PREFIX = 3  # a backslash, escaped by a second one, and x
+_BYTEA_PREFIX = rb"\\x"  # with its backslash escaped by a second one
 _PLACE = re.compile(r"In CSV column #(\d+): Row #(\d+):")
 
 
@@ -121,10 +121,11 @@ def _decimals(number: int, texts: pa.Array) -> pa.Array:
 
 def _bytes(texts: pa.Array) -> pa.Array:
     """Of escaped hexadecimal texts."""
-    digits = pc.binary_slice(texts, _BYTEA_PREFIX)
+    # binary_slice() of pyarrow 25.0 fails on values that it leaves empty.
+    digits = pc.replace_substring(texts, _BYTEA_PREFIX, b"", max_replacements=1)
     validity, offsets, data = digits.buffers()
     places = pa.Array.from_buffers(pa.int32(), len(digits) + 1, [None, offsets], offset=digits.offset)
-    halves = pc.shift_right(pc.subtract(places, places[0]), 1)
+    halves = pc.shift_right(pc.subtract(places, places[0]), pa.scalar(1, pa.int32()))
     first, last = places[0].as_py(), places[-1].as_py()
     values = binascii.unhexlify(memoryview(data)[first:last]) if last > first else b""
     return pa.Array.from_buffers(
