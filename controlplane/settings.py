@@ -94,6 +94,7 @@ INSTALLED_APPS = [
     "migrations_app",
 ]
 MIDDLEWARE = [
+    "controlplane.monitors.Monitors",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
@@ -134,6 +135,9 @@ if DATABASE["ENGINE"].endswith("sqlite3"):
         "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;",
     }
     VAR_DIR.mkdir(parents=True, exist_ok=True)
+else:
+    # A server that is not there is noticed before whoever asked has gone.
+    DATABASE.setdefault("OPTIONS", {}).setdefault("connect_timeout", 10)
 DATABASES = {"default": DATABASE}
 
 # --- Language, time, files ------------------------------------------------------------------------
