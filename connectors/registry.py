@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 from connectors.base import Destination, Options, RunReport, Source, Spec, Step, Stream
 from connectors.destinations.pgsql import probe as pgsql_destination_probe
@@ -11,6 +12,7 @@ from connectors.errors import ConfigError
 from connectors.mapping import Destination as DestinationConfig
 from connectors.mapping import DestinationType, PgsqlSource, SourceType, TableSpec, destination_schema
 from connectors.mapping import PgsqlDestination as PgsqlDestinationConfig
+from connectors.mapping import S3Destination as S3DestinationConfig
 from connectors.mapping import Source as SourceConfig
 from connectors.sources.pgsql import discover as pgsql_discover
 from connectors.sources.pgsql import probe as pgsql_source_probe
@@ -18,7 +20,19 @@ from connectors.sources.pgsql.source import PgsqlTableSource
 from connectors.verbs import FoundTable
 
 SOURCES: dict[SourceType, type[PgsqlTableSource]] = {SourceType.PGSQL: PgsqlTableSource}
-DESTINATIONS: dict[DestinationType, type[PgsqlDestination]] = {DestinationType.PGSQL: PgsqlDestination}
+
+
+def _s3_destination(config: S3DestinationConfig, stream: Stream, report: RunReport) -> Destination:
+    # boto3 and pyarrow take most of a second to import, which runs to other destinations need not spend.
+    from connectors.destinations.s3.destination import S3Destination
+
+    return S3Destination(config, stream, report)
+
+
+DESTINATIONS: dict[DestinationType, Callable[[Any, Stream, RunReport], Destination]] = {
+    DestinationType.PGSQL: PgsqlDestination,
+    DestinationType.S3: _s3_destination,
+}
 
 
 def create_source(config: SourceConfig, stream: Stream, report: RunReport) -> Source:
@@ -47,7 +61,7 @@ def create_destination(config: DestinationConfig, stream: Stream, report: RunRep
         known = ", ".join(sorted(DESTINATIONS))
         message = f"no connector writes destinations of type {config.destination_type} yet; use one of {known}"
         raise ConfigError(message, connector=f"{config.destination_type} destination", stream=stream.unique_id)
-    return connector(config, stream, report)  # type: ignore[arg-type]  # the type is the key of the registry
+    return connector(config, stream, report)
 
 
 def list_tables(config: SourceConfig, stream_id: str) -> list[str]:
@@ -92,6 +106,10 @@ def probe_source(config: SourceConfig, specs: Sequence[Spec], label: str, option
 
 def probe_destination(config: DestinationConfig, source: SourceConfig, label: str, options: Options) -> list[Step]:
     """Test the connection to a destination, and its rights to write what comes from the source."""
+    if isinstance(config, S3DestinationConfig):
+        from connectors.destinations.s3.probe import probe as probe_s3
+
+        return probe_s3(config, source.kind, source.db_name, label=label, options=options)
     if not isinstance(config, PgsqlDestinationConfig):
         return [Step("connector", "failed", f"no connector writes destinations of type {config.destination_type} yet")]
     schema = destination_schema(source.kind, source.db_name, config)

@@ -89,7 +89,8 @@ class Client:
         except (*ERRORS, ValueError) as error:
             message = f"the store's address cannot be used ({type(error).__name__}); check `endpoint_url` and `region`"
             raise side.error(ConfigError, message) from None
-        self._is_encrypted = urlsplit(self._s3.meta.endpoint_url).scheme == "https"
+        self.endpoint_url: str = self._s3.meta.endpoint_url
+        self.is_encrypted = urlsplit(self.endpoint_url).scheme == "https"
 
     def close(self) -> None:
         """Close the connections that are idle."""
@@ -224,7 +225,7 @@ class Client:
 
     def _checksum(self, body: bytes) -> dict[str, str]:
         """What lets the store notice a body that changed on its way. Unencrypted, the signature covers the body."""
-        if not self._is_encrypted:
+        if not self.is_encrypted:
             return {}
         digest = hashlib.md5(body, usedforsecurity=False).digest()
         return {"ContentMD5": base64.b64encode(digest).decode()}

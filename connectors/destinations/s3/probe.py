@@ -1,0 +1,173 @@
+"""The connection test of a destination: step by step, so that the first failing one says what to change."""
+
+from __future__ import annotations
+
+import socket
+import threading
+import uuid
+from collections.abc import Callable
+from contextlib import suppress
+from urllib.parse import urlsplit
+
+from connectors.base import Options, Step
+from connectors.destinations.s3.client import Client
+from connectors.destinations.s3.errors import ObjectChanged, ObjectMissing, Side
+from connectors.destinations.s3.target import STATE_DIRECTORY, encoded
+from connectors.errors import ConnectorError
+from connectors.mapping import S3Destination as Config
+
+OK, WARNING, FAILED = "ok", "warning", "failed"
+_WAIT_S = 10
+_PORTS = {"http": 80, "https": 443}
+
+#: Outcome and detail of a step.
+Finding = tuple[str, str]
+
+
+def probe(config: Config, kind: str, db_name: str, *, label: str, options: Options | None = None) -> list[Step]:
+    """Test a destination; ends with the first step that fails.
+
+    Args:
+        config: Resolved: without references.
+        kind: Of the source: sql, mongo, kafka or api.
+        db_name: The source's database.
+        label: Who asks, for errors: a stream's or mapping's id.
+        options: Timeouts; every request ends within ten seconds at the latest.
+    """
+    run = _Probe(config, f"{encoded(kind)}/{encoded(db_name)}/", Side(label), options or Options())
+    return run.run()
+
+
+class _Probe:
+    def __init__(self, config: Config, prefix: str, side: Side, options: Options) -> None:
+        self._config = config
+        self._prefix = prefix
+        self._side = side
+        self._options = Options(
+            connect_timeout_s=options.connect_timeout_s,
+            statement_timeout_s=min(options.statement_timeout_s or _WAIT_S, _WAIT_S),
+        )
+        self._made: Client | None = None
+        self._is_written = False
+        # A name of its own, in the place where a table of that name would keep its state: no reader takes it for rows.
+        self._key = f"{prefix}{STATE_DIRECTORY}probe-{uuid.uuid4().hex[:12]}"
+
+    def run(self) -> list[Step]:
+        checks: dict[str, Callable[[], Finding]] = {
+            "resolve": self._resolve,
+            "connect": self._connect,
+            "sign in": self._sign_in,
+            "TLS": self._tls,
+            "list": self._list,
+            "write": self._write,
+            "multipart upload": self._upload,
+            "delete": self._delete,
+        }
+        steps: list[Step] = []
+        try:
+            for name, check in checks.items():
+                try:
+                    outcome, detail = check()
+                except ConnectorError as error:
+                    outcome, detail = FAILED, error.message
+                steps.append(Step(name, outcome, detail))
+                if outcome == FAILED:
+                    break
+        finally:
+            if self._made is not None:
+                self._clean_up(self._made)
+                self._made.close()
+        return steps
+
+    def _clean_up(self, client: Client) -> None:
+        """Delete what a failed step left; a store that refused the step may refuse this too."""
+        if self._is_written:
+            with suppress(ConnectorError):
+                client.delete(self._key, client.head(self._key).etag)
+
+    @property
+    def _client(self) -> Client:
+        if self._made is None:
+            self._made = Client(self._config, self._options, self._side, threading.Event(), lambda: None, 2)
+        return self._made
+
+    def _resolve(self) -> Finding:
+        host, port = self._address()
+        try:
+            found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        except OSError:
+            return FAILED, f"the host name {host} is unknown; check `endpoint_url` and `region`"
+        return OK, f"{host} is {', '.join(sorted({str(entry[4][0]) for entry in found}))}"
+
+    def _connect(self) -> Finding:
+        host, port = self._address()
+        try:
+            socket.create_connection((host, port), timeout=self._options.connect_timeout_s).close()
+        except OSError as error:
+            reason = "did not answer in time" if isinstance(error, TimeoutError) else "refused the connection"
+            return FAILED, f"{host}, port {port}, {reason}; check `endpoint_url` and firewalls"
+        return OK, f"port {port} is open"
+
+    def _sign_in(self) -> Finding:
+        bucket = self._config.s3_bucket_name
+        try:
+            self._client.probe(self._key)
+        except ObjectMissing:
+            return OK, f"signed in, and the bucket {bucket} is there"
+        return OK, f"signed in to the bucket {bucket}"
+
+    def _tls(self) -> Finding:
+        if self._client.is_encrypted:
+            return OK, "the connection is encrypted, and the store's certificate is checked"
+        return WARNING, "the connection is not encrypted; use an `endpoint_url` with https where others can listen"
+
+    def _list(self) -> Finding:
+        found = len(self._client.list_page(self._prefix, limit=1))
+        return OK, f"{self._prefix} can be listed and {'holds objects' if found else 'is empty'}"
+
+    def _write(self) -> Finding:
+        etag = self._client.put(self._key, b"probe", None)
+        self._is_written = True
+        for condition, words in ((None, "that there is none yet"), ('"0"', "the content that was read")):
+            try:
+                self._client.put(self._key, b"other", condition)
+            except (ObjectChanged, ObjectMissing):
+                continue
+            return FAILED, (
+                f"the store ignores the condition of a write ({words}), so two runs could overwrite each other's state;"
+                " use a store with conditional writes (If-Match and If-None-Match)"
+            )
+        if self._client.put(self._key, b"probe", etag) and self._client.get(self._key).content != b"probe":
+            return FAILED, "an object that was written reads back as another; use a store that is consistent"
+        return OK, f"an object under {self._prefix} was written, replaced and read, with conditions"
+
+    def _upload(self) -> Finding:
+        key = f"{self._key}-upload"
+        upload_id = self._client.create_upload(key, "probe")
+        etag = self._client.upload_piece(key, upload_id, 1, b"probe")
+        self._client.complete_upload(key, upload_id, (etag,), None)
+        head = self._client.head(key)
+        self._client.delete(key, head.etag)
+        if head.set_id != "probe":
+            return FAILED, "the store does not keep the metadata of uploads, which tells them apart; use another store"
+        self._client.abort_upload(key, self._client.create_upload(key, "probe"))
+        return self._uploads_can_be_listed()
+
+    def _uploads_can_be_listed(self) -> Finding:
+        try:
+            self._client.list_uploads(self._key)
+        except ConnectorError:
+            return WARNING, (
+                "uploads work but cannot be listed, so those that a killed run began may be left over; grant"
+                " s3:ListBucketMultipartUploads, or set a lifecycle rule that aborts old uploads"
+            )
+        return OK, "an object was uploaded in pieces, and an upload was aborted"
+
+    def _delete(self) -> Finding:
+        self._client.delete(self._key, self._client.head(self._key).etag)
+        self._is_written = False
+        return OK, "the objects of this test were deleted"
+
+    def _address(self) -> tuple[str, int]:
+        parts = urlsplit(self._client.endpoint_url)
+        return parts.hostname or "", parts.port or _PORTS.get(parts.scheme, 443)
