@@ -67,7 +67,7 @@ def _portable(column: pa.Array) -> pa.Array:
         microseconds = column.cast(pa.timestamp("us", type_.tz)).cast(pa.int64())
         return _fixed_hex(_numbers(microseconds, np.int64) - np.int64(_MICROSECONDS_TO_2000), column)
     if pa.types.is_binary(type_):
-        return _binary_hex(column)
+        return pc.binary_join_element_wise("x", _binary_hex(column), "")
     return _quoted(column.cast(pa.string()))
 
 

@@ -39,7 +39,8 @@ def portable_value(expression: sql.Composable, pg_type: PgType) -> sql.Composabl
             expression, sql.SQL("float4send" if pa.types.is_float32(arrow) else "float8send")
         )
     if pa.types.is_binary(arrow):
-        return sql.SQL("encode({}, 'hex')").format(expression)
+        # Without the x no bytes at all would be an empty text, which is quoted.
+        return sql.SQL("('x' || encode({}, 'hex'))").format(expression)
     if pa.types.is_date(arrow):
         return sql.SQL("encode(date_send({}), 'hex')").format(expression)
     if pa.types.is_timestamp(arrow):
