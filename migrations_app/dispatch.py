@@ -7,10 +7,12 @@ none is left for it: a token that is lost is sent again, one that comes twice fi
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import timedelta
 
 from django.conf import settings
 from django.db import transaction
 from django.db.models import Count, F, Q
+from django.db.models.functions import Now
 from django_q.brokers import get_broker
 from django_q.tasks import async_task
 
@@ -75,6 +77,12 @@ def wake() -> int:
     return tokens
 
 
+def is_waiting_for(age: timedelta) -> bool:
+    """True when a run that could begin has been waiting for longer than this."""
+    full = [source for source, load in _loads().items() if load.room == 0]
+    return Run.objects.filter(_WAITING, created_at__lt=Now() - age).exclude(stream__mapping__source__in=full).exists()
+
+
 def _claim(run: Run, source: int, cap: int, full: set[int]) -> bool:
     with transaction.atomic():
         if cap:
@@ -92,7 +100,7 @@ def _loads() -> dict[int, _Load]:
         Run.objects.filter(_WAITING | Q(state=RunState.RUNNING))
         .order_by()
         .values_list("stream__mapping__source", "stream__mapping__source__max_runs")
-        .annotate(Count("pk", filter=_WAITING), Count("pk", filter=Q(state=RunState.RUNNING)))
+        .annotate(waiting=Count("pk", filter=_WAITING), running=Count("pk", filter=Q(state=RunState.RUNNING)))
     )
     return {
         source: _Load(waiting, max(0, _cap(max_runs) - running) if _cap(max_runs) else None)

@@ -58,7 +58,7 @@ def available() -> list[WorkerHost]:
 def running_on(names: Iterable[str]) -> dict[str, int]:
     """How many runs the workers of these hosts have; hosts without any are left out."""
     running = Run.objects.filter(state=RunState.RUNNING, supervised=True, owner_host__in=list(names))
-    counted = running.order_by().values_list("owner_host").annotate(Count("pk"))
+    counted = running.order_by().values_list("owner_host").annotate(runs=Count("pk"))
     return dict(counted)
 
 

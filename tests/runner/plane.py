@@ -135,6 +135,11 @@ class Plane:
         if not database_url:
             shutil.copyfile(warm.template, self._database)
 
+    @property
+    def database_url(self) -> str:
+        """The control database, for processes that are started by their command line."""
+        return self._database_url or f"sqlite:///{self._database}"
+
     def start(
         self, *argv: object, fault: str = "", environment: dict[str, str] | None = None, **settings: Any
     ) -> Command:
