@@ -1,7 +1,8 @@
 """The servers and databases that tests share.
 
-One PostgreSQL and one MongoDB server serve a whole test run, all its parallel workers included; each test
-has databases of its own. `DMS_TEST_POSTGRES` and `DMS_TEST_MONGO` put the tests on other servers.
+One PostgreSQL, one MongoDB and one S3 server serve a whole test run, all its parallel workers included; each
+test has databases and buckets of its own. `DMS_TEST_POSTGRES`, `DMS_TEST_MONGO` and `DMS_TEST_S3` put the tests
+on other servers.
 """
 
 from __future__ import annotations
@@ -13,8 +14,9 @@ from pathlib import Path
 
 import pytest
 
-from controlplane.sandbox import MongoServer, PostgresServer, Servers, ensure_servers
-from controlplane.sandbox.keeper import MONGO, MONGO_URL, POSTGRES, POSTGRES_URL, KeeperOptions
+from controlplane.sandbox import MongoServer, PostgresServer, S3Server, Servers, ensure_servers
+from controlplane.sandbox.keeper import MONGO, MONGO_URL, POSTGRES, POSTGRES_URL, S3, S3_URL, KeeperOptions
+from tests.buckets import Bucket, new_bucket
 from tests.databases import PgDatabase, new_database
 
 
@@ -38,6 +40,24 @@ def mongo(tmp_path_factory: pytest.TempPathFactory) -> MongoServer:
     server = _shared_servers(tmp_path_factory, MONGO).mongo
     assert server is not None
     return server
+
+
+@pytest.fixture(scope="session")
+def s3(tmp_path_factory: pytest.TempPathFactory) -> S3Server:
+    """The S3 server of this test run."""
+    url = os.environ.get(S3_URL)
+    if url:
+        return S3Server.from_url(url)
+    server = _shared_servers(tmp_path_factory, S3).s3
+    assert server is not None
+    return server
+
+
+@pytest.fixture
+def s3_bucket(s3: S3Server) -> Iterator[Bucket]:
+    """A new empty bucket; it is emptied and removed at the end."""
+    with new_bucket(s3) as bucket:
+        yield bucket
 
 
 @pytest.fixture

@@ -67,7 +67,7 @@ def _say_environment(directory: Path) -> None:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m controlplane.sandbox",
-        description="Real PostgreSQL and MongoDB servers on free loopback ports, without root or Docker.",
+        description="Real PostgreSQL, MongoDB and S3 servers on free loopback ports, without root or Docker.",
     )
     commands = parser.add_subparsers(dest="command", required=True)
     for name, text in (

@@ -28,10 +28,11 @@ import psutil
 from controlplane.sandbox.mongo import MongoProcess, MongoServer
 from controlplane.sandbox.postgres import PostgresProcess, PostgresServer, PostgresSettings
 from controlplane.sandbox.process import SandboxError, is_reachable, scratch_directory
+from controlplane.sandbox.s3 import S3Process, S3Server
 
-POSTGRES, MONGO = "postgres", "mongo"
-SERVICES = (POSTGRES, MONGO)
-POSTGRES_URL, MONGO_URL = "DMS_TEST_POSTGRES", "DMS_TEST_MONGO"
+POSTGRES, MONGO, S3 = "postgres", "mongo", "s3"
+SERVICES = (POSTGRES, MONGO, S3)
+POSTGRES_URL, MONGO_URL, S3_URL = "DMS_TEST_POSTGRES", "DMS_TEST_MONGO", "DMS_TEST_S3"
 PROJECT_ROOT = Path(__file__).resolve().parents[2]
 
 _START_TIMEOUT_S = 60
@@ -49,6 +50,7 @@ class Servers:
 
     postgres: PostgresServer | None = None
     mongo: MongoServer | None = None
+    s3: S3Server | None = None
 
     def environment(self) -> dict[str, str]:
         """Return the variables that point the tests, or a script, at these servers."""
@@ -57,6 +59,8 @@ class Servers:
             found[POSTGRES_URL] = self.postgres.dsn()
         if self.mongo is not None:
             found[MONGO_URL] = self.mongo.url
+        if self.s3 is not None:
+            found[S3_URL] = self.s3.url
         return found
 
 
@@ -96,7 +100,7 @@ def state_path(directory: Path | None = None) -> Path:
 
 
 def sandbox_env(directory: Path | None = None) -> dict[str, str]:
-    """Return `DMS_TEST_POSTGRES` and `DMS_TEST_MONGO` of the sandbox that is up.
+    """Return `DMS_TEST_POSTGRES`, `DMS_TEST_MONGO` and `DMS_TEST_S3` of the sandbox that is up.
 
     Raises:
         SandboxError: When no sandbox is up.
@@ -124,10 +128,11 @@ def read_servers(path: Path) -> Servers | None:
     state = _read_state(path)
     if state is None or _keeper_process(state) is None:
         return None
-    postgres, mongo = state.get(POSTGRES), state.get(MONGO)
+    postgres, mongo, s3 = (state.get(service) for service in SERVICES)
     return Servers(
         postgres=None if postgres is None else PostgresServer(**postgres),
         mongo=None if mongo is None else MongoServer(**mongo),
+        s3=None if s3 is None else S3Server(**s3),
     )
 
 
@@ -160,7 +165,7 @@ def serve(options: KeeperOptions) -> None:
 
 
 def _start_servers(options: KeeperOptions, directory: Path, stack: contextlib.ExitStack) -> Servers:
-    postgres = mongo = None
+    postgres = mongo = s3 = None
     if POSTGRES in options.services:
         settings = PostgresSettings(durable=options.durable)
         running = PostgresProcess.start(directory / POSTGRES, settings)
@@ -170,7 +175,11 @@ def _start_servers(options: KeeperOptions, directory: Path, stack: contextlib.Ex
         store = MongoProcess.start(directory / MONGO)
         stack.callback(store.stop)
         mongo = store.server
-    return Servers(postgres, mongo)
+    if S3 in options.services:
+        objects = S3Process.start(directory / S3)
+        stack.callback(objects.stop)
+        s3 = objects.server
+    return Servers(postgres, mongo, s3)
 
 
 @contextlib.contextmanager

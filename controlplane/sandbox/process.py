@@ -11,7 +11,7 @@ import stat
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -102,7 +102,16 @@ class ServerProcess:
     log_path: Path
 
     @classmethod
-    def start(cls, name: str, command: Sequence[str], *, directory: Path, account: Account | None) -> ServerProcess:
+    def start(
+        cls,
+        name: str,
+        command: Sequence[str],
+        *,
+        directory: Path,
+        account: Account | None,
+        environment: Mapping[str, str] | None = None,
+        end_orphan_with: signal.Signals = signal.SIGINT,
+    ) -> ServerProcess:
         """Start the program in a session of its own, so that Ctrl-C reaches us first and not it.
 
         Args:
@@ -110,8 +119,10 @@ class ServerProcess:
             command: The program and its arguments; one of them names `directory`.
             directory: Where the server works; its output goes to `output.log` there.
             account: The account to run under, None for our own.
+            environment: The variables that the program sees; ours when None.
+            end_orphan_with: What ends a server that was left on these files.
         """
-        _end_orphan(directory)
+        _end_orphan(directory, end_orphan_with)
         log_path = directory / "output.log"
         with log_path.open("ab") as log:
             popen = subprocess.Popen(
@@ -120,6 +131,7 @@ class ServerProcess:
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 cwd=directory,
+                env=environment,
                 start_new_session=True,
                 user=None if account is None else account.uid,
                 group=None if account is None else account.gid,
@@ -171,7 +183,7 @@ class ServerProcess:
         return self.log_path.read_text(errors="replace")[-_LOG_TAIL_CHARS:].strip() or "its log is empty"
 
 
-def _end_orphan(directory: Path) -> None:
+def _end_orphan(directory: Path, how: signal.Signals) -> None:
     """End the server that a killed keeper left on these files: two servers on the same files destroy them."""
     pid_path = directory / _PID_FILE
     if not pid_path.exists():
@@ -180,7 +192,7 @@ def _end_orphan(directory: Path) -> None:
         orphan = psutil.Process(int(pid_path.read_text()))
         # The number may belong to somebody else by now.
         if any(str(directory) in part for part in orphan.cmdline()):
-            orphan.send_signal(signal.SIGINT)
+            orphan.send_signal(how)
             orphan.wait(_ORPHAN_TIMEOUT_S)
     except psutil.NoSuchProcess:
         return
