@@ -6,8 +6,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from connectors.base import Commit, Options, ReadRequest, RunReport, Stream
-from connectors.mapping import Mapping, PgsqlDestination, parse_mapping
+from connectors.mapping import Mapping, parse_mapping
 from connectors.registry import create_destination, create_source
+from tests.buckets import Bucket
 from tests.databases import PgDatabase
 
 
@@ -33,6 +34,27 @@ def make_mapping(source: PgDatabase, destination: PgDatabase, *tables: dict[str,
             "dest": {"destination_type": "pgsql", "schema": "arrived", **server_keys(destination), **target}
         },
         "tables": list(tables),
+    }
+
+
+def make_bucket_mapping(source: PgDatabase, bucket: Bucket, *tables: dict[str, Any], **target: Any) -> dict[str, Any]:
+    """A mapping from a database to a bucket."""
+    return {
+        "source": {"source_type": "pgsql", **server_keys(source)},
+        "destination": {"dest": {"destination_type": "s3", **bucket_keys(bucket), **target}},
+        "tables": list(tables),
+    }
+
+
+def bucket_keys(bucket: Bucket) -> dict[str, Any]:
+    """The keys of a destination that say where a bucket is."""
+    server = bucket.server
+    return {
+        "s3_bucket_name": bucket.name,
+        "endpoint_url": server.endpoint_url,
+        "region": server.region,
+        "access_key_id": server.access_key_id,
+        "secret_access_key": server.secret_access_key,
     }
 
 
@@ -84,7 +106,6 @@ def run_once(raw: dict[str, Any], *, table: int = 0, stop_after: int | None = No
     mapping: Mapping = parse_mapping(raw)
     spec = (mapping.tables or ())[table]
     name, config = next(iter(mapping.destination.items()))
-    assert isinstance(config, PgsqlDestination)
     stream = Stream(
         unique_id=f"test_DMS_{spec.table_name}_{name}",
         kind="sql",
