@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import ClassVar
 
 from connectors.base import (
     Chunk,
     Commit,
     Destination,
+    HashForm,
     Position,
     Prepared,
     Resume,
@@ -25,6 +26,7 @@ from connectors.destinations.s3.lookup import missing_keys
 from connectors.destinations.s3.opening import TableState
 from connectors.destinations.s3.parts import Sizes, with_metadata
 from connectors.destinations.s3.target import table_prefix
+from connectors.destinations.s3.verify import TableSide
 from connectors.destinations.s3.work import Form, Spool, Work
 from connectors.destinations.s3.writing import Writer
 from connectors.errors import ConfigError, Stopped
@@ -45,6 +47,7 @@ class S3Destination(Destination):
     """
 
     type_name: ClassVar[str] = "s3"
+    hash_form: ClassVar[HashForm] = HashForm.PORTABLE
 
     def __init__(self, config: Config, stream: Stream, report: RunReport, sizes: Sizes | None = None) -> None:
         self._stream = stream
@@ -148,6 +151,10 @@ class S3Destination(Destination):
     def stored_position(self) -> Position | None:
         """The position as it stands in the bucket."""
         return self._table.stored_position()
+
+    def comparable(self, schema: StreamSchema, key: Sequence[str]) -> TableSide:
+        """The rows that are there, of a dump its latest snapshot."""
+        return TableSide(self._table, schema, key, self._stream)
 
     def reset_state(self, position: Position | None) -> None:
         """Store another position under a raised epoch; a run that still writes is fenced off."""
