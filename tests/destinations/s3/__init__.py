@@ -1,0 +1,1 @@
+"""The S3 destination on a real store."""
