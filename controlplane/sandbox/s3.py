@@ -206,7 +206,7 @@ def _launch(server: S3Server, directory: Path, ports: dict[str, int]) -> ServerP
         end_orphan_with=signal.SIGKILL,
     )
     try:
-        process.wait_until(server.is_ready, timeout_s=_START_TIMEOUT_S)
+        process.wait_until(lambda: server.is_ready() and _has_volumes(ports), timeout_s=_START_TIMEOUT_S)
     except BaseException:
         process.kill()
         raise
@@ -225,6 +225,8 @@ def _arguments(directory: Path, ports: dict[str, int]) -> list[str]:
         "s3.port.iceberg": 0,
         "s3.port.lance": 0,
         "master.telemetry": "false",
+        # One master alone has nobody to agree with; with an old state it would wait for others first.
+        "master.resumeState": "false",
         "master.volumeSizeLimitMB": _VOLUME_SIZE_MB,
         "volume.max": _VOLUMES,
         "filer": "true",
@@ -235,6 +237,20 @@ def _arguments(directory: Path, ports: dict[str, int]) -> list[str]:
         "s3.allowDeleteBucketNotEmpty": "false",
     }
     return ["-logtostderr=true", "server", *(f"-{name}={value}" for name, value in options.items())]
+
+
+def _has_volumes(ports: dict[str, int]) -> bool:
+    """Tell whether the part that answers requests has found the part that keeps the objects."""
+    connection = http.client.HTTPConnection(LOOPBACK, ports["master.port"], timeout=_PROBE_TIMEOUT_S)
+    try:
+        connection.request("GET", "/dir/status")
+        answer = connection.getresponse().read()
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        connection.close()
+    found: int = json.loads(answer)["Topology"]["Max"]
+    return found > 0
 
 
 def _program() -> Path:

@@ -13,7 +13,8 @@ import pyarrow.parquet as pq
 import pytest
 from botocore.exceptions import ClientError
 
-from controlplane.sandbox import S3Server, SandboxError
+from controlplane.sandbox import S3Server, SandboxError, run_s3
+from controlplane.sandbox.s3 import S3Process
 from tests.buckets import Bucket, new_bucket
 
 PART = b"p" * (5 << 20)
@@ -117,7 +118,8 @@ def test_an_upload_that_is_aborted_is_gone(s3_bucket: Bucket, upload: dict[str, 
     s3_bucket.client.abort_multipart_upload(**upload)
     with refused("NoSuchUpload"):
         s3_bucket.client.complete_multipart_upload(**upload, **parts)
-    assert s3_bucket.open_uploads() == s3_bucket.keys() == []
+    assert s3_bucket.open_uploads() == []
+    assert s3_bucket.keys() == []
 
 
 def test_a_range_is_only_read_of_the_object_that_is_meant(s3_bucket: Bucket) -> None:
@@ -162,6 +164,39 @@ def test_a_plain_reader_sees_the_parquet_files_and_nothing_that_begins_with_an_u
         s3_bucket.put(key, buffer.getvalue())
     s3_bucket.put("t/_dms/manifest.json", b"{}")
     assert s3_bucket.query("t/", "SELECT count(*), count(code), max(code) FROM parts") == [(4, 2, "007")]
+
+
+@pytest.mark.slow
+def test_objects_survive_a_crash_of_the_server_and_a_start_on_other_ports() -> None:
+    with run_s3() as running:
+        # It goes with the server's files.
+        bucket = Bucket(running.server, "kept")
+        bucket.client.create_bucket(Bucket=bucket.name)
+        for number in range(20):
+            bucket.put(f"k/{number}", b"%d" % number)
+        running.kill()
+        assert not running.server.is_ready()
+        running.restart()
+        for number in range(20, 40):
+            bucket.put(f"k/{number}", b"%d" % number)
+        running.kill()
+        moved = S3Process.start(running.directory)
+        try:
+            assert moved.ports.keys() == running.ports.keys()
+            assert moved.ports != running.ports
+            again = Bucket(moved.server, bucket.name)
+            assert [again.get(f"k/{number}") for number in range(40)] == [b"%d" % number for number in range(40)]
+        finally:
+            moved.stop()
+
+
+@pytest.mark.slow
+def test_a_server_that_hangs_goes_on_where_it_was() -> None:
+    with run_s3() as running, new_bucket(running.server) as bucket:
+        running.pause()
+        assert not running.server.is_ready()
+        running.resume()
+        assert bucket.put("k")
 
 
 @pytest.mark.parametrize("url", ["s3://k:s@h", "http://h:1", "http://k@h:1", "http://k:s@", "h:1"])
