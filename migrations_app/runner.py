@@ -51,7 +51,8 @@ _LOOK_FOR_OPERATOR_EVERY_S = 1.0
 _STOP_WITHIN_S = 4.0
 _DRAIN_S = 5.0
 _NOTIFY_S = 2.0
-_LAST_NOTIFY_S = 5.0
+#: Shorter than the first pause after a failure: a channel that is down is not asked again.
+_LAST_NOTIFY_S = 4.0
 #: How long an outcome waits for a control database that is away.
 _OUTCOME_WITHIN_S = 15.0
 _TRY_AGAIN_AFTER_S = 0.5

@@ -120,9 +120,10 @@ class _Delivery:
         if not times:
             return False
         later = [moment for moment in (*times, *channels.held(self._clock).values()) if moment > now]
-        if not later or min(later) >= self._deadline:
+        if later and min(later) >= self._deadline:
             return False
-        self._sleep((min(later) - now).total_seconds())
+        # Without a later moment, what was held a moment ago is free by now.
+        self._sleep((min(later, default=now) - now).total_seconds())
         return True
 
     def _channel_of(self, entry: OutboxEntry) -> str:
