@@ -26,6 +26,7 @@ from connectors.verbs import Outline as Outline
 from connectors.verbs import Preview as Preview
 from connectors.verbs import Selection as Selection
 from connectors.verbs import Step as Step
+from connectors.verbs import Upkeep as Upkeep
 
 Spec = TableSpec | CollectionSpec | TopicSpec | ApiSpec
 
@@ -308,7 +309,7 @@ class Source(ABC):
         """Free everything. Never raises."""
 
 
-class Destination(MissingKeys):
+class Destination(MissingKeys, Upkeep):
     """One stream's target. `open`, `prepare`, `write`, `finish` in this order; `close` in any case."""
 
     type_name: ClassVar[str]

@@ -9,7 +9,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from connectors.types import Column
+from connectors.types import Column, StreamSchema
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +64,125 @@ class Comparable(ABC):
     @abstractmethod
     def split(self, key_range: KeyRange, parts: int) -> list[KeyRange]:
         """Cut a range into at most so many parts of about the same number of rows; alone when it cannot be cut."""
+
+
+class Problem(StrEnum):
+    """What can be wrong with the files of a table."""
+
+    #: The manifest names it, and it is not there.
+    MISSING = "missing"
+    #: It is not what the manifest says.
+    CHANGED = "changed"
+    #: It is a part of this table by its name, and the manifest does not know it.
+    ORPHAN = "orphan"
+    #: It is none of the table's.
+    FOREIGN = "foreign"
+    #: An upload that was begun and not ended.
+    UPLOAD = "upload"
+    #: The manifest itself, or the set that is pending.
+    STATE = "state"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Something in the place of a table that is not as it should be: what, where below the place, and in words."""
+
+    problem: Problem
+    key: str
+    detail: str
+
+    def as_dict(self) -> dict[str, str]:
+        """As JSON."""
+        return {"problem": self.problem.value, "key": self.key, "detail": self.detail}
+
+
+@dataclass(frozen=True, slots=True)
+class FileCheck:
+    """What looking at the files of a table has found.
+
+    Attributes:
+        location: Where they are.
+        parts: Number of parts that the manifest names.
+        rows: Number of their rows.
+        findings: What is wrong; empty when everything is in order.
+    """
+
+    location: str
+    parts: int
+    rows: int
+    findings: tuple[Finding, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Rebuilt:
+    """A manifest that was made anew from the files of a table.
+
+    Attributes:
+        location: Where they are.
+        epoch: Of the new manifest.
+        parts: Number of parts that it names.
+        rows: Number of their rows.
+        left_alone: Objects that it does not name.
+        notes: What follows from it.
+    """
+
+    location: str
+    epoch: int
+    parts: int
+    rows: int
+    left_alone: tuple[Finding, ...]
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Compacted:
+    """What a compaction did, or would do.
+
+    Attributes:
+        merged: Parts that went.
+        made: Parts that took their place.
+        rows: Rows that these hold.
+        partitions: Partitions, or snapshots, that have fewer parts now.
+    """
+
+    merged: int = 0
+    made: int = 0
+    rows: int = 0
+    partitions: int = 0
+
+    def __add__(self, other: Compacted) -> Compacted:
+        return Compacted(
+            self.merged + other.merged,
+            self.made + other.made,
+            self.rows + other.rows,
+            self.partitions + other.partitions,
+        )
+
+
+class Upkeep:
+    """What a destination that keeps files can be asked to do for them; None is the answer of one that keeps none."""
+
+    def check_files(self) -> FileCheck | None:
+        """Look for files that are missing, changed or too many; `connect` first."""
+        return None
+
+    def rebuild_manifest(self) -> Rebuilt | None:
+        """Write the record of the table's files anew, from the files themselves; `connect` first.
+
+        Raises:
+            DestinationError: The files contradict each other.
+        """
+        return None
+
+    def compact(self, schema: StreamSchema, *, epoch_floor: int = 0, dry_run: bool = False) -> Compacted | None:  # noqa: ARG002
+        """Merge small files; `connect` first.
+
+        Args:
+            schema: Of the rows.
+            epoch_floor: As in `open`, since the table is taken over.
+            dry_run: Only tell what would be merged.
+        """
+        return None
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,43 +4,18 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import pyarrow.parquet as pq
 
 from connectors.destinations.s3.manifest import Part
-from connectors.destinations.s3.parts import PartWriter
+from connectors.destinations.s3.parts import PartWriter, Sizes
 from connectors.destinations.s3.publication import Publication
 from connectors.destinations.s3.rewriting import local_copy
 from connectors.destinations.s3.work import Work
+from connectors.verbs import Compacted
 
 #: So much is merged by one set: what is being merged is twice in the bucket until its set is published.
 _SET_BYTES = 512 * 1024 * 1024
-
-
-@dataclass(frozen=True, slots=True)
-class Compacted:
-    """What a compaction did.
-
-    Attributes:
-        merged: Parts that went.
-        made: Parts that took their place.
-        rows: Rows that these hold.
-        partitions: Partitions, or snapshots, that have fewer parts now.
-    """
-
-    merged: int = 0
-    made: int = 0
-    rows: int = 0
-    partitions: int = 0
-
-    def __add__(self, other: Compacted) -> Compacted:
-        return Compacted(
-            self.merged + other.merged,
-            self.made + other.made,
-            self.rows + other.rows,
-            self.partitions + other.partitions,
-        )
 
 
 def compact(work: Work, *, from_parts: int = 2) -> Compacted:
@@ -62,21 +37,29 @@ def compact(work: Work, *, from_parts: int = 2) -> Compacted:
     return total
 
 
-def mergeable(work: Work, from_parts: int) -> list[list[Part]]:
+def forecast(parts: tuple[Part, ...], sizes: Sizes) -> Compacted:
+    """About what `compact` would do with these parts."""
+    total = Compacted()
+    for small in mergeable(parts, sizes, 2):
+        rows = sum(part.rows for part in small)
+        total += Compacted(merged=len(small), made=max(1, -(-rows // sizes.part_rows)), rows=rows, partitions=1)
+    return total
+
+
+def mergeable(parts: tuple[Part, ...], sizes: Sizes, from_parts: int) -> list[list[Part]]:
     """Lists of parts of which each list can become fewer."""
-    sizes = work.form.sizes
     small: dict[tuple[str, str | None], list[Part]] = defaultdict(list)
-    for part in work.table.manifest.parts:
+    for part in parts:
         if part.rows * 2 <= sizes.part_rows and part.byte_count < sizes.small_file_bytes:
             small[part.partition, part.snapshot].append(part)
-    return [parts for parts in small.values() if len(parts) >= max(2, from_parts)]
+    return [each for each in small.values() if len(each) >= max(2, from_parts)]
 
 
 def _sets(work: Work, from_parts: int) -> Iterator[list[list[Part]]]:
     """What one publication merges: lists of parts, up to a limit of bytes."""
     plan: list[list[Part]] = []
     byte_count = 0
-    for parts in mergeable(work, from_parts):
+    for parts in mergeable(work.table.manifest.parts, work.form.sizes, from_parts):
         plan.append(parts)
         byte_count += sum(part.byte_count for part in parts)
         if byte_count >= _SET_BYTES:

@@ -22,9 +22,10 @@ from connectors.destinations.s3 import compaction, evolution, expiry
 from connectors.destinations.s3.errors import Side
 from connectors.destinations.s3.evolution import TablePlan
 from connectors.destinations.s3.keys import KeyForm
+from connectors.destinations.s3.labels import Label
 from connectors.destinations.s3.lookup import missing_keys
 from connectors.destinations.s3.opening import TableState
-from connectors.destinations.s3.parts import Sizes, with_metadata
+from connectors.destinations.s3.parts import Sizes
 from connectors.destinations.s3.target import table_prefix
 from connectors.destinations.s3.verify import TableSide
 from connectors.destinations.s3.work import Form, Spool, Work
@@ -34,6 +35,7 @@ from connectors.faults import FaultPoint, pass_point
 from connectors.mapping import Mode
 from connectors.mapping import S3Destination as Config
 from connectors.types import StreamSchema
+from connectors.verbs import Compacted
 
 
 class S3Destination(Destination):
@@ -128,8 +130,12 @@ class S3Destination(Destination):
         if manifest.first_copy and manifest.position is not None:
             self._table.record_position(manifest.position, first_copy=False)
 
-    def compact(self, schema: StreamSchema) -> compaction.Compacted:
-        """Merge all small parts of the table, whatever their number; `open` first."""
+    def compact(self, schema: StreamSchema, *, epoch_floor: int = 0, dry_run: bool = False) -> Compacted:
+        """Merge all small parts of the table, whatever their number."""
+        manifest = self._table.stored_manifest()
+        if manifest is None or dry_run:
+            return Compacted() if manifest is None else compaction.forecast(manifest.parts, self._sizes)
+        self.open(epoch_floor=epoch_floor)
         plan = evolution.plan_table(self._table.manifest, schema, self._stream)
         if plan.added:
             message = f"the source has new columns ({', '.join(plan.added)}); run the stream first, which adds them"
@@ -194,8 +200,7 @@ class S3Destination(Destination):
         """What writing the table as planned needs."""
         if self._spool is None:
             self._spool = Spool(self._stream.options.spool_dir)
-        types = {column.name: column.pg for column in plan.columns}
-        schema = with_metadata(plan.schema, self._stream.unique_id, plan.key, types)
+        schema = Label(self._stream.unique_id, plan.key, plan.columns, plan.facts).on(plan.schema)
         key = KeyForm.of(plan.key, schema) if plan.key else None
         form = Form(schema, key, plan.partitioning, self._sizes)
         self._plan = plan

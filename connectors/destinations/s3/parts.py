@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -14,8 +13,6 @@ import pyarrow.parquet as pq
 from connectors.destinations.s3.keys import KeyForm
 from connectors.destinations.s3.target import SNAPSHOT_COLUMN
 
-#: Key of the Parquet metadata under which a part says what it is; a lost manifest is made again from it.
-METADATA = b"dms"
 _COMPRESSION = "zstd"
 _COMPRESSION_LEVEL = 1
 
@@ -205,12 +202,6 @@ class PartWriter:
         if self._file is None:
             self._file = PartFile(self._new_path(), self._schema, self._form, self._sizes)
         return self._file
-
-
-def with_metadata(schema: pa.Schema, stream: str, key: tuple[str, ...], pg_types: dict[str, str]) -> pa.Schema:
-    """The schema of a stream's parts: they say whose they are, and what their columns were in PostgreSQL."""
-    text = json.dumps({"stream": stream, "key": list(key), "pg_types": pg_types}, sort_keys=True)
-    return schema.remove_metadata().with_metadata({METADATA: text.encode()})
 
 
 def snapshot_of(batch: pa.RecordBatch) -> str:
