@@ -15,7 +15,7 @@ from connectors.destinations.s3.manifest import MANIFEST_KEY, Manifest
 from connectors.destinations.s3.objects import Objects
 from connectors.destinations.s3.pending import Pending, PendingState
 from connectors.destinations.s3.publication import Publication
-from connectors.destinations.s3.publishing import carry_out, void
+from connectors.destinations.s3.publishing import carry_out, make_void
 from connectors.destinations.s3.target import STATE_DIRECTORY, table_prefix
 from connectors.errors import ConfigError, ConnectorError, DestinationError, DestinationUnavailable, Fenced, Stopped
 from connectors.faults import FaultPoint, pass_point
@@ -178,17 +178,17 @@ class TableState:
         raise self._busy()
 
     def _settle_one(self, pending: Pending | None) -> None:
-        uploads = set()
+        uploads: set[tuple[str, str]] = set()
+        if pending is not None and pending.state in {PendingState.OPEN, PendingState.VOID}:
+            uploads = {(each.key, each.upload_id) for each in pending.uploads}
         if pending is not None and pending.state is PendingState.OPEN:
-            uploads = {(each.key, each.upload_id) for each in pending.uploads} | self._listed_uploads()
+            uploads |= self._listed_uploads()
         if pending is not None and self._documents.is_unsettled:
             # The manifest that a failed commit wrote may be there all the same.
             self._reread()
         if pending is not None and _is_due(pending, self.manifest):
             self._carry_out(pending)
-        # The writer of an open set can make it ready no more; only then are its uploads nobody's.
-        self._documents.write_pending(Pending(self.epoch))
-        void(self.objects, uploads)
+        make_void(self._documents, uploads)
 
     def _reread(self) -> None:
         manifest = self._documents.read_manifest()

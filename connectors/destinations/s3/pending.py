@@ -27,8 +27,10 @@ PENDING_KEY = "_dms/pending.json"
 class PendingState(StrEnum):
     """How far a set has come."""
 
-    #: There is none; whatever was uploaded is void.
+    #: There is none.
     IDLE = "idle"
+    #: It can become ready no more; its uploads are being aborted.
+    VOID = "void"
     #: Parts are being uploaded; the set is void when its writer is gone.
     OPEN = "open"
     #: Committed. Published too once the manifest has the set's id.

@@ -24,7 +24,7 @@ from connectors.destinations.s3.errors import ObjectChanged, UploadMissing
 from connectors.destinations.s3.manifest import Change, Manifest, NewPart, Part, StoredColumn
 from connectors.destinations.s3.objects import PIECE_BYTES
 from connectors.destinations.s3.pending import Deletion, Pending, PendingState, Upload
-from connectors.destinations.s3.publishing import carry_out, void
+from connectors.destinations.s3.publishing import abort_uploads, carry_out, make_void
 from connectors.errors import ConnectorError
 from connectors.faults import FaultPoint, pass_point
 
@@ -223,18 +223,17 @@ class Publication:
         """Make sure that the set can never become ready, then abort its uploads."""
         uploads = {(each.part.key, each.upload_id) for each in self._begun} | set(self._unrecorded)
         if not self._was_committing:
-            void(self._objects, uploads, deadline=deadline)
+            abort_uploads(self._objects, uploads, deadline=deadline)
             uploads = set()
             if self._unanswered:
                 # An upload may have been begun whose id never came back. The next `open` looks for such, provided
                 # that it finds the set open.
                 return
         try:
-            self._documents.write_pending(Pending(self.epoch), urgent=True, deadline=deadline)
+            make_void(self._documents, uploads, deadline=deadline)
         except ObjectChanged:
             # The set is ready after all, or a successor has it: either way its uploads are not ours to abort.
             return
-        void(self._objects, uploads, deadline=deadline)
         self._documents.is_unsettled = False
 
     def _wait_for_uploads(self) -> list[_Outgoing]:

@@ -11,7 +11,7 @@ from functools import partial
 from connectors.destinations.s3.documents import Documents, store_manifest
 from connectors.destinations.s3.errors import ObjectChanged
 from connectors.destinations.s3.objects import Objects
-from connectors.destinations.s3.pending import Deletion, Pending, Upload
+from connectors.destinations.s3.pending import Deletion, Pending, PendingState, Upload
 from connectors.faults import FaultPoint, pass_point
 
 
@@ -37,8 +37,24 @@ def carry_out(documents: Documents, pending: Pending) -> list[str]:
     return kept
 
 
-def void(objects: Objects, uploads: Iterable[tuple[str, str]], *, deadline: float | None = None) -> None:
-    """Abort uploads, given by key and id, of a set that can be published no more."""
+def make_void(documents: Documents, uploads: Iterable[tuple[str, str]], *, deadline: float | None = None) -> None:
+    """Make sure that nobody can commit the pending set, then abort its uploads, given by key and id.
+
+    Raises:
+        ObjectChanged: Somebody else has written the pending set since it was read.
+    """
+    found = sorted(uploads)
+    if found:
+        # On record until they are aborted, as whoever does that may die of it.
+        kept = tuple(Upload(key, upload_id) for key, upload_id in found)
+        void = Pending(documents.epoch, "", PendingState.VOID, kept)
+        documents.write_pending(void, urgent=True, deadline=deadline)
+        abort_uploads(documents.objects, found, deadline=deadline)
+    documents.write_pending(Pending(documents.epoch), urgent=True, deadline=deadline)
+
+
+def abort_uploads(objects: Objects, uploads: Iterable[tuple[str, str]], *, deadline: float | None = None) -> None:
+    """Abort uploads of a set that nobody can commit."""
     jobs = [partial(objects.abort_upload, key, upload_id) for key, upload_id in uploads]
     objects.workers.run_all(jobs, urgent=True, deadline=deadline)
 
