@@ -18,6 +18,7 @@ from controlplane.sandbox import MongoServer, PostgresServer, S3Server, Servers,
 from controlplane.sandbox.keeper import MONGO, MONGO_URL, POSTGRES, POSTGRES_URL, S3, S3_URL, KeeperOptions
 from tests.buckets import Bucket, new_bucket
 from tests.databases import PgDatabase, new_database
+from tests.s3_faults import S3Proxy, run_proxy
 
 
 @pytest.fixture(scope="session")
@@ -58,6 +59,13 @@ def s3_bucket(s3: S3Server) -> Iterator[Bucket]:
     """A new empty bucket; it is emptied and removed at the end."""
     with new_bucket(s3) as bucket:
         yield bucket
+
+
+@pytest.fixture
+def s3_proxy(s3: S3Server) -> Iterator[S3Proxy]:
+    """A proxy in front of the S3 server, for faults and a record of requests."""
+    with run_proxy(s3) as proxy:
+        yield proxy
 
 
 @pytest.fixture

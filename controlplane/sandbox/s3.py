@@ -27,9 +27,11 @@ import os
 import secrets
 import signal
 import sysconfig
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, quote, unquote, urlsplit
@@ -53,6 +55,7 @@ _VOLUMES = 2000
 _MEMORY_LIMIT = "512MiB"
 _SOCKET_FOLDER = Path("/tmp")  # noqa: S108 - written into the program
 _ROLES = ("master", "volume", "filer", "s3")
+_session_lock = threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -99,24 +102,31 @@ class S3Server:
         login = f"{quote(self.access_key_id, safe='')}:{quote(self.secret_access_key, safe='')}"
         return f"{scheme}://{login}@{address}?region={quote(self.region, safe='')}"
 
-    def client(self, endpoint_url: str | None = None) -> Any:
+    def client(self, *, timeout_s: float = 60) -> Any:
         """Make a boto3 client that tries each request once. The caller closes it.
 
         Args:
-            endpoint_url: Another way to the same store, such as a proxy in front of it.
+            timeout_s: How long it waits for a connection, and for each part of an answer.
         """
         # Here, because it takes a third of a second that those who want no S3 need not wait for.
-        import boto3
         from botocore.config import Config
 
-        return boto3.session.Session().client(
-            "s3",
-            endpoint_url=endpoint_url or self.endpoint_url,
-            region_name=self.region,
-            aws_access_key_id=self.access_key_id,
-            aws_secret_access_key=self.secret_access_key,
-            config=Config(retries={"total_max_attempts": 1}, s3={"addressing_style": "path"}),
+        config = Config(
+            connect_timeout=timeout_s,
+            read_timeout=timeout_s,
+            retries={"total_max_attempts": 1},
+            s3={"addressing_style": "path"},
         )
+        # Clients may be shared by threads; a session may not.
+        with _session_lock:
+            return _session().client(
+                "s3",
+                endpoint_url=self.endpoint_url,
+                region_name=self.region,
+                aws_access_key_id=self.access_key_id,
+                aws_secret_access_key=self.secret_access_key,
+                config=config,
+            )
 
     def is_ready(self) -> bool:
         """Tell whether the store answers."""
@@ -193,6 +203,14 @@ def run_s3() -> Iterator[S3Process]:
             yield running
         finally:
             running.stop()
+
+
+@cache
+def _session() -> Any:
+    """Return a session of our own: it reads the description of S3 once, which takes longer than a test."""
+    import boto3
+
+    return boto3.session.Session()
 
 
 def _launch(server: S3Server, directory: Path, ports: dict[str, int]) -> ServerProcess:

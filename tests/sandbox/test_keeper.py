@@ -13,7 +13,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from controlplane.sandbox import PostgresServer, SandboxError, ensure_servers, sandbox_env
+from controlplane.sandbox import PostgresServer, S3Server, SandboxError, ensure_servers, sandbox_env
 from controlplane.sandbox.__main__ import main
 from controlplane.sandbox.keeper import POSTGRES, KeeperOptions, read_servers, state_path, stop_keeper
 from controlplane.sandbox.process import scratch_directory
@@ -85,6 +85,7 @@ def test_the_command_starts_says_and_stops(open_directory: Path, capsys: pytest.
     started = capsys.readouterr().out
     try:
         assert PostgresServer.from_url(sandbox_env(open_directory)["DMS_TEST_POSTGRES"]).is_ready()
+        assert S3Server.from_url(sandbox_env(open_directory)["DMS_TEST_S3"]).is_ready()
         assert main(["env", *where]) == 0
         assert capsys.readouterr().out in started
     finally:
