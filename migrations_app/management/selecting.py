@@ -8,13 +8,14 @@ from contextlib import contextmanager
 from enum import IntEnum
 from typing import Any
 
-from django.core.management.base import CommandError
+from django.core.management.base import CommandError, OutputWrapper
 
 from connectors.errors import ConfigError, ConnectorError
 from connectors.mapping import MappingError
 from migrations_app import plans
 from migrations_app.management.refusals import issue_lines, refusal
 from migrations_app.plans import Plan
+from migrations_app.runs import AlreadyRunningError
 from migrations_app.secrets import SecretUnreadableError
 
 
@@ -47,6 +48,16 @@ def refuse_several_tables(selected: list[Plan], mapping_id: str) -> None:
     names = sorted({plan.stream.spec.name for plan in selected})
     if len(names) > 1:
         raise refusal([f"{mapping_id}: keys and times are those of one table; choose it with --table {names[0]}"])
+
+
+@contextmanager
+def running_refused(err: OutputWrapper) -> Iterator[None]:
+    """End the command with its exit code when a run of the stream is active."""
+    try:
+        yield
+    except AlreadyRunningError as error:
+        err.write(str(error))
+        raise SystemExit(int(ExitCode.ALREADY_RUNNING)) from error
 
 
 @contextmanager

@@ -19,13 +19,16 @@ from connectors.base import (
     Stream,
 )
 from connectors.destinations.s3 import compaction, evolution, expiry
+from connectors.destinations.s3.checking import check
 from connectors.destinations.s3.errors import Side
 from connectors.destinations.s3.evolution import TablePlan
 from connectors.destinations.s3.keys import KeyForm
 from connectors.destinations.s3.labels import Label
 from connectors.destinations.s3.lookup import missing_keys
+from connectors.destinations.s3.memory import return_freed_blocks
 from connectors.destinations.s3.opening import TableState
 from connectors.destinations.s3.parts import Sizes
+from connectors.destinations.s3.rebuilding import rebuild
 from connectors.destinations.s3.target import table_prefix
 from connectors.destinations.s3.verify import TableSide
 from connectors.destinations.s3.work import Form, Spool, Work
@@ -35,7 +38,7 @@ from connectors.faults import FaultPoint, pass_point
 from connectors.mapping import Mode
 from connectors.mapping import S3Destination as Config
 from connectors.types import StreamSchema
-from connectors.verbs import Compacted
+from connectors.verbs import Compacted, FileCheck, Rebuilt
 
 
 class S3Destination(Destination):
@@ -81,6 +84,7 @@ class S3Destination(Destination):
 
     def open(self, *, epoch_floor: int) -> Resume:
         """Raise the epoch, settle what an earlier run left behind, and return the position."""
+        return_freed_blocks()
         if not self._is_connected:
             self.connect()
         return self._table.open(epoch_floor)
@@ -161,6 +165,14 @@ class S3Destination(Destination):
     def comparable(self, schema: StreamSchema, key: Sequence[str]) -> TableSide:
         """The rows that are there, of a dump its latest snapshot."""
         return TableSide(self._table, schema, key, self._stream)
+
+    def check_files(self) -> FileCheck:
+        """Compare manifest, footers and a listing of the table's own prefix."""
+        return check(self._table, self._stream)
+
+    def rebuild_manifest(self) -> Rebuilt:
+        """Write a manifest that names every part that is there."""
+        return rebuild(self._table, self._stream)
 
     def reset_state(self, position: Position | None) -> None:
         """Store another position under a raised epoch; a run that still writes is fenced off."""
