@@ -26,7 +26,7 @@ from connectors.errors import ConnectorError, SourceError, Stopped
 from connectors.mapping import Mode
 
 #: Parts in work at once: while one is downloaded or uploaded, another is rewritten.
-_AT_ONCE = 3
+_AT_ONCE = 2
 
 
 class Spool:
