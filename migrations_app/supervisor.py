@@ -171,6 +171,7 @@ class Supervisor:
         """Stop the runs at their last commit, then the clusters, then whatever is left of them."""
         logger.info("worker ends", extra={"action": "worker"})
         attempt(lambda: hosts.drain(self.host))
+        attempt(lambda: ticking.abdicate(self.host))
         until = time.monotonic() + _END_WITHIN_S
         while time.monotonic() < until and attempt(lambda: bool(hosts.running_on([self.host]))):
             time.sleep(_LOOK_EVERY_S)

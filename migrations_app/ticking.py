@@ -32,6 +32,7 @@ _PASS_EVERY_S = 0.5
 _TEND_EVERY_S = 5.0
 #: A delivery that has not said that it is over by then is taken for lost.
 _DELIVERY = timedelta(seconds=60)
+_LONG_AGO = timedelta(hours=1)
 
 
 def serve(longest_s: float = _LONGEST_S) -> str:
@@ -42,11 +43,11 @@ def serve(longest_s: float = _LONGEST_S) -> str:
     until = time.monotonic() + longest_s
     tend_at = time.monotonic()
     while (began := time.monotonic()) < until:
+        if attempt(lambda: _is_taken_over(holder)):
+            return "another tick has taken over"
         if began >= tend_at:
             tend_at = began + _TEND_EVERY_S
-            if attempt(lambda: _is_taken_over(holder)):
-                return "another tick has taken over"
-            _tend()
+            _tend(holder)
         for step in (follow, start_due, dispatch.wake):
             attempt(step)
         time.sleep(max(0.0, _PASS_EVERY_S - (time.monotonic() - began)))
@@ -54,10 +55,17 @@ def serve(longest_s: float = _LONGEST_S) -> str:
 
 
 def _is_taken_over(holder: str) -> bool:
-    return not Heartbeat.objects.filter(name=TICK, holder=holder).update(at=Now())
+    return not Heartbeat.objects.filter(name=TICK, holder=holder).exists()
 
 
-def _tend() -> None:
+def abdicate(host: str) -> None:
+    """End the tick of a host whose worker ends; those of other hosts notice that one is missing."""
+    tick = Heartbeat.objects.filter(name=TICK, details__host=host)
+    tick.update(holder="", at=Now() - _LONG_AGO)
+
+
+def _tend(holder: str) -> None:
+    attempt(lambda: Heartbeat.objects.filter(name=TICK, holder=holder).update(at=Now()))
     for step in (recovery.reap, _hand_on_deliveries, _hand_on_expansions):
         attempt(step)
 
@@ -67,14 +75,14 @@ def _hand_on_deliveries() -> None:
     due = OutboxEntry.objects.filter(delivered_at=None, given_up_at=None, next_attempt_at__lte=timezone.now())
     if not due.exists():
         return
-    Heartbeat.objects.get_or_create(name=_DELIVER, defaults={"at": timezone.now() - 2 * _DELIVERY})
+    Heartbeat.objects.get_or_create(name=_DELIVER, defaults={"at": timezone.now() - _LONG_AGO})
     if Heartbeat.objects.filter(name=_DELIVER, at__lt=Now() - _DELIVERY).update(at=Now()):
         async_task("migrations_app.tasks.deliver", cluster=CLUSTER, save=False)
 
 
 def delivered() -> None:
     """The delivery is over, and the next one may begin."""
-    Heartbeat.objects.filter(name=_DELIVER).update(at=Now() - 2 * _DELIVERY)
+    Heartbeat.objects.filter(name=_DELIVER).update(at=Now() - _LONG_AGO)
 
 
 def _hand_on_expansions() -> None:

@@ -108,7 +108,8 @@ def _form(model: type[Source] | type[Destination], type_key: str, contracts: Con
         for name, info in contract.model_fields.items()
         if name != type_key
     }
-    meta = type("Meta", (), {"model": model, "fields": ("name", type_key)})
+    fields_of_row = ("name", type_key, *(("max_runs",) if model is Source else ()))
+    meta = type("Meta", (), {"model": model, "fields": fields_of_row})
     members = {**fields, "Meta": meta, "type_key": type_key, "contracts": by_kind, "__module__": __name__}
     return type(f"{model.__name__}Form", (EndpointForm,), members)
 

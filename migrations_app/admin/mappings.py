@@ -30,14 +30,19 @@ class MappingForm(forms.ModelForm):  # type: ignore[type-arg]
 
     class Meta:
         model = Mapping
-        fields = ("id", "enabled", "description", "source", "get_table_name", "process_dict")
+        fields = ("id", "enabled", "priority", "description", "source", "get_table_name", "process_dict")
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self.fields["priority"].required = False
         for name, path in _REDIS.items():
             field = self.fields.get(name)
             if isinstance(field, SecretFormField):
                 field.tell(self.instance.secrets.get(path))
+
+    def clean_priority(self) -> int:
+        """Most mappings have no priority of their own."""
+        return self.cleaned_data["priority"] or 0
 
     def clean(self) -> dict[str, Any]:
         """Take the Redis server over; the mapping as a whole is checked with its lists."""
@@ -74,7 +79,7 @@ class MappingAdmin(BaseAdmin):
     autocomplete_fields = ("source",)
     actions = ("run_now",)
     fieldsets = (
-        (None, {"fields": ("id", "enabled", "description", "source")}),
+        (None, {"fields": ("id", "enabled", "priority", "description", "source")}),
         (
             "Kafka",
             {"fields": ("redis_url", "redis_password", "get_table_name", "process_dict"), "classes": ("collapse",)},
@@ -116,8 +121,8 @@ class MappingAdmin(BaseAdmin):
 
     @admin.action(description="Run now", permissions=["run"])
     def run_now(self, request: HttpRequest, queryset: Any) -> None:
-        """Start the selected mappings, each in a process of its own."""
+        """Run the selected mappings: by the workers, or without one each in a process of its own."""
         for mapping in queryset:
             if may_start(request, mapping):
-                starting.start_detached(mapping.pk, requested_by=request.user.get_username())
-                messages.success(request, f"Started {mapping.pk}. Its runs appear under Runs.")
+                sentence = starting.start(mapping, requested_by=request.user.get_username())
+                messages.success(request, f"{sentence} Its runs appear under Runs.")

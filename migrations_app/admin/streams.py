@@ -60,20 +60,20 @@ class StreamAdmin(BaseAdmin):
 
     @admin.action(description="Run now", permissions=["run"])
     def run_now(self, request: HttpRequest, queryset: Any) -> None:
-        """Start the selected streams, each in a process of its own."""
+        """Run the selected streams: by the workers, or without one each in a process of its own."""
         for stream in queryset:
             if not stream.active:
                 messages.error(request, f"{stream.unique_id} is no longer part of its mapping.")
                 continue
             if not may_start(request, stream.mapping):
                 continue
-            starting.start_detached(
-                stream.mapping_id,
+            sentence = starting.start(
+                stream.mapping,
                 table=stream.name,
                 destination=stream.destination_name,
                 requested_by=request.user.get_username(),
             )
-            messages.success(request, f"Started {stream.unique_id}.")
+            messages.success(request, f"{stream.unique_id}: {sentence}")
 
 
 def _checkpoint(stream: Stream) -> Checkpoint | None:

@@ -11,7 +11,7 @@ from django.contrib.auth.models import Permission, User
 from django.test import Client
 from django.urls import reverse
 
-from migrations_app import settings_io, starting
+from migrations_app import hosts, settings_io, starting
 from migrations_app.enums import RunState
 from migrations_app.models import (
     Checkpoint,
@@ -49,7 +49,21 @@ def run_now(client: Client, row: Mapping | Stream) -> str:
 
 def test_mapping_is_run_from_the_admin(admin_client: Client, started: list[dict[str, Any]]) -> None:
     assert "Started shop" in run_now(admin_client, save_mapping())
-    assert started == [{"mapping_id": "shop", "requested_by": "admin"}]
+    assert started == [{"mapping_id": "shop", "table": None, "destination": None, "requested_by": "admin"}]
+
+
+def test_worker_that_is_up_finds_the_run_in_the_queue(admin_client: Client, started: list[dict[str, Any]]) -> None:
+    hosts.beat("here", "holder", {"slots": 2})
+    stream = make_stream()
+
+    assert "Queued 1 of 1 streams of shop" in run_now(admin_client, stream)
+    assert "Queued 0 of 1 streams of shop for the workers, 1 have a run already" in run_now(
+        admin_client, stream.mapping
+    )
+
+    run = Run.objects.get()
+    assert (run.state, run.trigger, run.requested_by, run.owner_pid) == ("queued", "admin", "admin", None)
+    assert started == []
 
 
 def test_stream_is_run_from_the_admin(admin_client: Client, started: list[dict[str, Any]]) -> None:

@@ -34,6 +34,8 @@ class Command(BaseCommand):
     """Run a mapping."""
 
     _is_cut_short = False
+    #: Runs that this command has left to the workers.
+    _left: frozenset[uuid.UUID] = frozenset()
     # Checks import the admin and every page: a second at each start, for what `manage.py check` says in CI.
     requires_system_checks = ()
     help = (
@@ -50,6 +52,7 @@ class Command(BaseCommand):
         parser.add_argument(
             "--allow-deletes", type=int, metavar="N", help="approve up to N deletions that mirroring's guard refuses"
         )
+        parser.add_argument("--queue", action="store_true", help="leave it to the workers, and do not wait for the end")
         parser.add_argument("--run", type=uuid.UUID, metavar="UUID", help="execute this queued run, as a worker does")
         parser.add_argument(
             "--trigger",
@@ -74,7 +77,7 @@ class Command(BaseCommand):
             print_outcomes(outcomes, console_on(self.stdout))
         elif not self._is_cut_short:
             self.stdout.write(f"mapping {options['mapping_id']} has no destination, so there is nothing to do")
-        code = exit_code(outcomes, is_cut_short=self._is_cut_short)
+        code = exit_code([run for run in outcomes if run.pk not in self._left], is_cut_short=self._is_cut_short)
         if code:
             raise SystemExit(int(code))
 
@@ -121,11 +124,14 @@ class Command(BaseCommand):
                 trigger_id=trigger_id,
                 allow_deletes=options["allow_deletes"],
                 requested_by=options["requested_by"],
-                owner=this_process(),
+                owner=None if options["queue"] else this_process(),
             )
         except runs.AlreadyRunningError as error:
             self.stderr.write(str(error))
             return error.run
+        if options["queue"]:
+            self._left |= {run.pk}
+            return run
         return self._execute(run, lambda: plan, options, watch)
 
     def _execute_queued(self, options: dict[str, Any]) -> list[Run]:
