@@ -4,21 +4,28 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from typing import Any
 
 import pytest
 
-from connectors.base import Destination, Options, RunReport, Source, Stream
-from connectors.mapping import Mapping, parse_mapping
+from connectors.base import Chunk, Destination, Options, RunReport, Source, Stream, Write
+from connectors.errors import ConfigError
+from connectors.mapping import Mapping, S3Destination, TableSpec, parse_mapping
 from connectors.registry import DESTINATIONS, SOURCES, create_destination, create_source
-from connectors.testing import ODD_NAME, DestinationBench, Row, SourceBench
+from connectors.testing import ODD_NAME, DestinationBench, LiteralRows, Row, SourceBench
 from connectors.types import Column, PgType, StreamSchema
+from tests.buckets import Bucket
 from tests.builders import make_mapping, make_table
-from tests.contracts import DestinationContract, SourceContract
+from tests.contracts import ROWS, DestinationContract, SourceContract, chunk, reopened, start, write
 from tests.databases import PgDatabase
+from tests.s3_faults import Fault, How, S3Proxy
 
 ODD = '"' + ODD_NAME.replace('"', '""') + '"'
+TEXT = PgType("text")
+SCHEMA = StreamSchema(
+    (Column("id", PgType("integer"), nullable=False), Column("note", TEXT), Column(ODD_NAME, TEXT)), key=("id",)
+)
 
 
 def closed_port() -> int:
@@ -79,12 +86,10 @@ class PgSourceBench(SourceBench):
 class PgDestinationBench(DestinationBench):
     """Schema `arrived` in a database of its own."""
 
+    schema = SCHEMA
+
     def __init__(self, database: PgDatabase) -> None:
         self.database = database
-        text = PgType("text")
-        self.schema = StreamSchema(
-            (Column("id", PgType("integer"), nullable=False), Column("note", text), Column(ODD_NAME, text)), key=("id",)
-        )
 
     def destination(self) -> Destination:
         return self._destination()
@@ -115,6 +120,54 @@ class PgDestinationBench(DestinationBench):
         return create_destination(mapping.destination["dest"], stream_of(mapping), RunReport())
 
 
+class S3DestinationBench(DestinationBench):
+    """Table `t` in a bucket of its own, reached through a proxy. Each chunk is a commit."""
+
+    schema = SCHEMA
+
+    def __init__(self, bucket: Bucket, proxy: S3Proxy) -> None:
+        self.bucket = bucket
+        self.proxy = proxy
+
+    def destination(self) -> Destination:
+        return self._destination(self.proxy.server.endpoint_url)
+
+    def contents(self) -> list[Row]:
+        if not self.bucket.visible_parts("sql/shop/t/"):
+            return []
+        return self.bucket.query("sql/shop/t/", f"SELECT id, note, {ODD} FROM parts ORDER BY id")  # type: ignore[return-value]
+
+    def unreachable(self) -> Destination:
+        return self._destination(f"http://127.0.0.1:{closed_port()}")
+
+    @contextmanager
+    def blocked(self) -> Iterator[None]:
+        self.proxy.add(Fault(How.HANG, "UploadPart", times=None))
+        yield
+        self.proxy.clear()
+
+    def cut(self) -> None:
+        self.proxy.close()
+
+    def _destination(self, endpoint_url: str) -> Destination:
+        server = self.bucket.server
+        config = S3Destination.model_validate(
+            {
+                "destination_type": "s3",
+                "s3_bucket_name": self.bucket.name,
+                "endpoint_url": endpoint_url,
+                "region": server.region,
+                "access_key_id": server.access_key_id,
+                "secret_access_key": server.secret_access_key,
+            }
+        )
+        spec = TableSpec.model_validate(make_table("t"))
+        limits = Options(connect_timeout_s=5, commit_bytes=1)
+        return create_destination(
+            config, Stream("test_DMS_t_dest", "sql", "shop", "t", spec, options=limits), RunReport()
+        )
+
+
 def cut(database: PgDatabase) -> None:
     """Terminate every other session of the database and wait until all are gone."""
     database.rows(
@@ -137,6 +190,25 @@ class TestPgsqlDestination(DestinationContract):
     @pytest.fixture
     def bench(self, pg_database: PgDatabase) -> DestinationBench:
         return PgDestinationBench(pg_database)
+
+
+class TestS3Destination(DestinationContract):
+    """One table in a bucket."""
+
+    @pytest.fixture
+    def bench(self, s3_bucket: Bucket, s3_proxy: S3Proxy) -> DestinationBench:
+        return S3DestinationBench(s3_bucket, s3_proxy)
+
+    def test_deletes_what_is_absent_behind_the_guard(self, bench: DestinationBench) -> None:
+        """Mirroring is not available here, and nothing is deleted when it is asked for all the same."""
+        write(bench, chunk(bench, ROWS, {"n": 1}))
+        with closing(bench.destination()) as destination:
+            start(bench, destination)
+            keys = LiteralRows(bench.schema.key_columns, [(1,)])
+            with pytest.raises(ConfigError, match="syncing"):
+                list(destination.write([Chunk(Write.DELETE_ABSENT, keys, {"n": 2})]))
+        assert bench.contents() == ROWS
+        assert reopened(bench) == {"n": 1}
 
 
 def test_every_connector_of_the_registry_is_enrolled() -> None:
