@@ -135,7 +135,7 @@ class S3DestinationBench(DestinationBench):
     def contents(self) -> list[Row]:
         if not self.bucket.visible_parts("sql/shop/t/"):
             return []
-        return self.bucket.query("sql/shop/t/", f"SELECT id, note, {ODD} FROM parts ORDER BY id")  # type: ignore[return-value]
+        return self.bucket.query("sql/shop/t/", f"SELECT id, note, {ODD} FROM parts ORDER BY id")
 
     def unreachable(self) -> Destination:
         return self._destination(f"http://127.0.0.1:{closed_port()}")
