@@ -106,11 +106,11 @@ class LiteralRows(RowStream):
 
 def text_batches(rows: RowStream, timezone: str) -> Iterator[pa.RecordBatch]:
     """Record batches of rows that come as COPY text and never wait."""
-    from connectors.arrow.feed import CopyText
+    from connectors.arrow.feed import CopyText, Feed
     from connectors.arrow.stream import Origin, record_batches
 
     source = CopyText(partial(rows.copy_to, copy_format=CopyFormat.TEXT), interrupt=lambda: None)
-    return record_batches(source, rows.columns, timezone, Origin("rows in memory", ""))
+    return record_batches(Feed(source), rows.columns, timezone, Origin("rows in memory", ""))
 
 
 def read_rows(rows: RowStream) -> list[tuple[str | None, ...]]:

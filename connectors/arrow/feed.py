@@ -6,6 +6,7 @@ import io
 import threading
 from collections import deque
 from collections.abc import Callable, Generator
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import BinaryIO
 
@@ -51,17 +52,35 @@ class Feed:
         self._is_over = False
         self._is_broken_off = False
         self._error: BaseException | None = None
+        self._thread = threading.Thread(target=self._read, name="copy-text", daemon=True)
 
     def blocks(self) -> Generator[bytes]:
-        """The blocks. Closing it early ends the COPY and its thread."""
-        thread = threading.Thread(target=self._read, name="copy-text", daemon=True)
-        thread.start()
+        """The blocks, once. Closing it early ends the COPY and its thread.
+
+        Raises:
+            BrokenOff: Somebody else called `end`.
+        """
+        self._thread.start()
         try:
-            while self._wait():
-                yield self._take()
+            # Not by a loop with a variable, which would keep the block while it is worked on.
+            yield from iter(self._take, None)
         finally:
-            self._break_off()
-            thread.join()
+            self.end()
+
+    def end(self) -> None:
+        """End the COPY and its thread, from any other thread; does nothing after the end."""
+        with self._change:
+            self._is_broken_off = True
+            self._queue.clear()
+            is_over = self._is_over
+            self._change.notify_all()
+        if not is_over:
+            # Where the server is gone, the COPY ends without it.
+            with suppress(ConnectorError):
+                self._source.interrupt()
+        # A generator that nobody closed may be collected by the reading thread itself.
+        if self._thread.is_alive() and self._thread is not threading.current_thread():
+            self._thread.join()
 
     def put(self, block: bytes) -> None:
         """Add a block, from the reading thread; waits while the queue is full.
@@ -80,33 +99,20 @@ class Feed:
     def _has_room(self, byte_count: int) -> bool:
         return not self._queue or self._queued_bytes + byte_count <= _QUEUE_BYTES
 
-    def _wait(self) -> bool:
-        """True when a block is there, False at the end."""
+    def _take(self) -> bytes | None:
+        """The next block, None at the end."""
         with self._change:
-            self._change.wait_for(lambda: self._queue or self._is_over)
-            if not self._queue and self._error is not None:
-                raise self._error
-            return bool(self._queue)
-
-    def _take(self) -> bytes:
-        with self._change:
+            self._change.wait_for(lambda: self._queue or self._is_over or self._is_broken_off)
+            if self._is_broken_off:
+                raise BrokenOff
+            if not self._queue:
+                if self._error is not None:
+                    raise self._error
+                return None
             block = self._queue.popleft()
             self._queued_bytes -= len(block)
             self._change.notify_all()
             return block
-
-    def _break_off(self) -> None:
-        with self._change:
-            self._is_broken_off = True
-            self._queue.clear()
-            is_over = self._is_over
-            self._change.notify_all()
-        if not is_over:
-            try:
-                self._source.interrupt()
-            except ConnectorError:
-                # Where the server is gone, the COPY ends without it.
-                return
 
     def _read(self) -> None:
         sink = _Lines(self)

@@ -9,7 +9,7 @@ from functools import partial
 
 import pyarrow as pa
 
-from connectors.arrow.feed import CopyText, Feed
+from connectors.arrow.feed import Feed
 from connectors.arrow.text import Misfit, TextParser, key_text
 from connectors.errors import SourceError, ValueNotRepresentable
 from connectors.types import Column
@@ -29,13 +29,11 @@ class Origin:
     key: tuple[int, ...] = ()
 
 
-def record_batches(
-    source: CopyText, columns: Sequence[Column], timezone: str, origin: Origin
-) -> Generator[pa.RecordBatch]:
+def record_batches(feed: Feed, columns: Sequence[Column], timezone: str, origin: Origin) -> Generator[pa.RecordBatch]:
     """Record batches of a few megabytes. Closing it early ends the COPY.
 
     Args:
-        source: Reads the rows.
+        feed: Reads the rows.
         columns: Of the rows, in order.
         timezone: Of columns that hold instants.
         origin: For errors.
@@ -44,7 +42,6 @@ def record_batches(
         ValueNotRepresentable: A value has no exact form in its column's Arrow type.
     """
     parser = TextParser(columns, timezone)
-    feed = Feed(source)
     row_count = 0
     with closing(feed.blocks()) as blocks:
         # map() holds no block while a batch is worked on; the widest rows need that room.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Protocol
 
@@ -88,6 +88,7 @@ class Session:
         self.side = side
         self._lock = threading.Lock()
         self._cancelled = False
+        self._ends: list[Callable[[], None]] = []
         with mapped(side):
             self.connection = _connect(address, side, options, read_only=read_only)
         self.connection.autocommit = True
@@ -227,8 +228,23 @@ class Session:
             except psycopg2.errors.InFailedSqlTransaction:
                 return
 
+    @contextmanager
+    def lent(self, end: Callable[[], None]) -> Iterator[None]:
+        """While another thread uses the connection, which must not be closed under it.
+
+        Args:
+            end: Ends that use, and waits until it has ended.
+        """
+        self._ends.append(end)
+        try:
+            yield
+        finally:
+            self._ends.remove(end)
+
     def close(self) -> None:
         """Close; an open transaction is rolled back by the server. Never raises."""
+        for end in self._ends:
+            end()
         self.connection.close()
 
 

@@ -105,7 +105,14 @@ def test_numbers_arrive_exactly_or_are_refused(parts: list[tuple[bool, int, str]
 
 @pytest.mark.parametrize("type_text", ["integer", "date", "timestamp without time zone", "numeric(5,2)"])
 def test_misfit_is_found_behind_rows_of_any_shape(type_text: str) -> None:
-    rows = [["a\nb\r\n", None], ["", None], [None, None], ["\ufeff", None], ["x" * 3_000_000, None], ["it", "none"]]
+    rows: list[list[object]] = [
+        ["a\nb\r\n", None],
+        ["", None],
+        [None, None],
+        ["\ufeff", None],
+        ["x" * 3_000_000, None],
+        ["it", "none"],
+    ]
     with pytest.raises(Misfit) as raised:
         parsed(["text", type_text], rows)
     assert (raised.value.column, raised.value.row) == (1, 5)
@@ -171,14 +178,14 @@ def test_error_of_the_reader_is_raised_after_its_rows() -> None:
         message = "gone"
         raise SourceUnavailable(message, connector="test", stream="s")
 
-    batches = record_batches(CopyText(copy, lambda: None), [column("id", "integer")], "UTC", ORIGIN)
+    batches = record_batches(Feed(CopyText(copy, lambda: None)), [column("id", "integer")], "UTC", ORIGIN)
     assert next(batches).to_pydict() == {"id": [1]}
     with pytest.raises(SourceUnavailable, match="gone"):
         next(batches)
 
 
 def test_rows_that_do_not_arrive_are_noticed() -> None:
-    batches = record_batches(copy_of([b"1\n", b"2\n"], 3), [column("id", "integer")], "UTC", ORIGIN)
+    batches = record_batches(Feed(copy_of([b"1\n", b"2\n"], 3)), [column("id", "integer")], "UTC", ORIGIN)
     with pytest.raises(SourceError, match="gave 3 rows and 2 arrived"):
         list(batches)
 
@@ -202,7 +209,7 @@ def test_abandoned_read_ends_its_thread(monkeypatch: pytest.MonkeyPatch, is_bloc
             broken_off.append(error)
             raise
 
-    batches = record_batches(CopyText(copy, interrupted.set), [column("id", "integer")], "UTC", ORIGIN)
+    batches = record_batches(Feed(CopyText(copy, interrupted.set)), [column("id", "integer")], "UTC", ORIGIN)
     assert next(batches).num_rows > 0
     batches.close()
     assert interrupted.is_set()

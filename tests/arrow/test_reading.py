@@ -13,6 +13,7 @@ import psycopg2
 import pyarrow as pa
 import pytest
 
+from connectors.arrow.feed import BrokenOff
 from connectors.errors import SourceError, SourceUnavailable, Stopped, ValueNotRepresentable
 from tests.arrow.support import TIMEZONE, new_source, opened, read_table, wrong_columns
 from tests.databases import PgDatabase
@@ -207,6 +208,17 @@ def test_connection_cut_before_the_read_is_abandoned(table: PgDatabase) -> None:
         next(batches)
         table.rows("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE 'COPY%%'", ())
         batches.close()  # type: ignore[attr-defined]  # a generator
+
+
+def test_source_that_is_closed_under_a_reader_ends_the_read(table: PgDatabase) -> None:
+    """The connection may only be freed when no other thread is using it."""
+    with opened(table, "t", **DUMPING) as (source, rows):
+        batches = rows.batches(TIMEZONE)
+        next(batches)
+        source.close()
+        assert not [thread for thread in threading.enumerate() if thread.name == "copy-text"]
+        with pytest.raises(BrokenOff):
+            list(batches)
 
 
 @pytest.mark.parametrize(("before", "after"), [("int", "text USING 'x' || n"), ("timestamp", "date"), ("real", "int")])

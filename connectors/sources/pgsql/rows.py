@@ -46,7 +46,7 @@ class QueryRows(RowStream):
         return self._copy(self.query, sink, copy_format)
 
     def batches(self, timezone: str) -> Iterator[pa.RecordBatch]:
-        from connectors.arrow.feed import BrokenOff, CopyText
+        from connectors.arrow.feed import BrokenOff, CopyText, Feed
         from connectors.arrow.stream import Origin, record_batches
 
         query = sql.SQL("SELECT {} FROM {}").format(select_clause(_plain_numbers(self._selected)), self._source)
@@ -61,8 +61,10 @@ class QueryRows(RowStream):
         side = self._session.side
         numbers = {column.source_name: number for number, column in enumerate(self.columns)}
         origin = Origin(side.connector, side.stream, tuple(numbers[name] for name in self._key))
+        feed = Feed(CopyText(copy, self._session.interrupt))
         try:
-            yield from record_batches(CopyText(copy, self._session.interrupt), self.columns, timezone, origin)
+            with self._session.lent(feed.end):
+                yield from record_batches(feed, self.columns, timezone, origin)
         except ValueNotRepresentable:
             if not self._session.in_transaction:
                 # A value that fits no more may be the work of a type that was changed meanwhile.
