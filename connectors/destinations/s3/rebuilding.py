@@ -127,7 +127,7 @@ def _settle(objects: Objects, epoch: int, published: str) -> tuple[int, int]:
         lost = done.count(False)
         objects.workers.run_all([partial(objects.delete, each.key, each.etag) for each in pending.deletes])
     objects.write(PENDING_KEY, Pending(epoch).dump(uuid.uuid4().hex), None if stored is None else stored.etag)
-    if pending.state is PendingState.OPEN:
+    if pending.state in {PendingState.OPEN, PendingState.VOID}:
         jobs: list[Callable[[], None]] = [
             partial(objects.abort_upload, each.key, each.upload_id) for each in pending.uploads
         ]
