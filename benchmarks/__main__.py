@@ -12,12 +12,13 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from benchmarks import table
-from benchmarks.setting import Setting
+from benchmarks.setting import LAKE, Setting
 from controlplane.sandbox import ensure_servers
 from controlplane.sandbox.keeper import KeeperOptions
 
 _ROWS = 2_000_000
 _LARGE = 10_000_000
+_NAMES = ("syncing", "mirroring", LAKE)
 
 Figures = dict[str, float]
 
@@ -41,20 +42,22 @@ def _measure(setting: Setting, options: argparse.Namespace) -> Figures:
     rows, repeat = options.rows, options.repeat
     _say(f"loading {rows:,} rows")
     setting.make_source(rows)
-    for mode in ("syncing", "mirroring"):
-        setting.add_mapping(mode)
+    for name in _NAMES:
+        setting.add_mapping(name)
     figures: Figures = {}
     figures |= _first_copy(setting, repeat)
     figures |= _incremental(setting, repeat)
     figures |= _mirror(setting, repeat)
+    figures |= _lake(setting, repeat, rows)
     if options.large:
         _say(f"loading {_LARGE:,} rows")
-        for mode in ("syncing", "mirroring"):
-            setting.forget(mode)
+        for name in _NAMES:
+            setting.forget(name)
         setting.sql("bench_target", "DROP TABLE IF EXISTS floor")
         setting.make_source(_LARGE)
-        figures["peak_rss_mb_10m"] = setting.run("syncing").peak_rss_mb
-        _say(f"peak memory at {_LARGE:,} rows: {figures['peak_rss_mb_10m']:.0f} MB")
+        for figure, name in (("peak_rss_mb_10m", "syncing"), ("peak_rss_mb_s3_10m", LAKE)):
+            figures[figure] = setting.run(name).peak_rss_mb
+            _say(f"peak memory of {name} at {_LARGE:,} rows: {figures[figure]:.0f} MB")
     return {name: round(value, 3) for name, value in figures.items()}
 
 
@@ -102,6 +105,45 @@ def _mirror(setting: Setting, repeat: int) -> Figures:
         ratios.append(again / full)
         _say(f"mirroring: first copy {full:.2f} s, nothing changed {again:.2f} s, ratio {ratios[-1]:.3f}")
     return {"mirror_0_vs_full_pg": statistics.median(ratios)}
+
+
+def _lake(setting: Setting, repeat: int, rows: int) -> Figures:
+    """Into Parquet: first copies against reading alone, then syncs of one percent against first copies."""
+    ratios, full, peaks = [], [], []
+    for _ in range(repeat):
+        floor = setting.read_floor()
+        setting.forget(LAKE)
+        finished = setting.run(LAKE)
+        ratios.append(floor / finished.run_seconds)
+        full.append(finished.run_seconds)
+        peaks.append(finished.peak_rss_mb)
+        _say(f"to S3: first copy {finished.run_seconds:.2f} s, reading alone {floor:.2f} s, ratio {ratios[-1]:.3f}")
+    numbers = iter(range(50, 99))
+
+    def sync(change: Callable[[int], str]) -> float:
+        setting.sql("bench_source", change(next(numbers)))
+        return setting.run(LAKE).run_seconds
+
+    empty = _median("to S3: sync with nothing changed, whole process", repeat, lambda: setting.run(LAKE).seconds)
+    together = _median(
+        "to S3: sync with 1% changed, side by side",
+        repeat,
+        lambda: sync(lambda number: table.change_one_percent_together("events", number, rows)),
+    )
+    scattered = _median(
+        "to S3: sync with 1% changed, scattered",
+        repeat,
+        lambda: sync(lambda number: table.change_one_percent("events", number)),
+    )
+    first = statistics.median(full)
+    return {
+        "pg_to_s3_vs_floor": statistics.median(ratios),
+        "first_copy_s3_seconds": first,
+        "peak_rss_mb_s3_2m": max(peaks),
+        "empty_sync_s3_seconds": empty,
+        "sync_1pct_vs_full_s3": together / first,
+        "sync_1pct_scattered_vs_full_s3": scattered / first,
+    }
 
 
 def _median(what: str, repeat: int, measure: Callable[[], float]) -> float:

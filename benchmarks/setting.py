@@ -1,4 +1,7 @@
-"""Where the benchmarks run: a sandbox of their own, a control database of their own, the real commands."""
+"""Where the benchmarks run: a sandbox of their own, a control database of their own, the real commands.
+
+Mappings are named after what they do: ``syncing`` and ``mirroring`` into PostgreSQL, ``lake`` (syncing) into a bucket.
+"""
 
 from __future__ import annotations
 
@@ -14,10 +17,12 @@ from typing import Any
 import psycopg2
 
 from benchmarks import table
-from controlplane.sandbox import PostgresServer, Servers, program
+from controlplane.sandbox import PostgresServer, S3Server, Servers, program
 
 _ROOT = Path(__file__).resolve().parent.parent
 SCHEMA = "bench"
+BUCKET = "bench"
+LAKE = "lake"
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +46,7 @@ class Finished:
 
 
 class Setting:
-    """Two databases on one server, and the commands of the control plane.
+    """Two databases on one server, a bucket, and the commands of the control plane.
 
     Args:
         servers: The sandbox.
@@ -51,14 +56,18 @@ class Setting:
     def __init__(self, servers: Servers, directory: Path) -> None:
         assert servers.postgres is not None  # noqa: S101 - it was asked for
         assert servers.mongo is not None  # noqa: S101 - likewise
+        assert servers.s3 is not None  # noqa: S101 - likewise
         self.postgres: PostgresServer = servers.postgres
+        self._s3: S3Server = servers.s3
         self._directory = directory
         self._environment = os.environ | {
             "DMS_VAR_DIR": str(directory / "var"),
             "DMS_BENCH_PASSWORD": self.postgres.password,
+            "DMS_BENCH_SECRET": self._s3.secret_access_key,
             "DMS_BENCH_STORES": servers.mongo.url,
         }
         (directory / "var").mkdir()
+        self._s3.client().create_bucket(Bucket=BUCKET)
         for name in ("bench_source", "bench_target"):
             self.postgres.create_database(name)
         self._manage("migrate", "--verbosity", "0")
@@ -87,19 +96,25 @@ class Setting:
             "CHECKPOINT",
         )
 
-    def add_mapping(self, mode: str) -> None:
-        """A mapping named after its mode, to a schema of its own."""
-        self._import("import_mapping", mode, self._mapping(mode))
+    def add_mapping(self, name: str) -> None:
+        """A mapping to a schema, or for the lake a bucket, of its own."""
+        self._import("import_mapping", name, self._mapping(name))
 
-    def forget(self, mode: str) -> None:
+    def forget(self, name: str) -> None:
         """Drop what the mapping has written, so that its next run is a first copy."""
-        self.sql("bench_target", f"DROP SCHEMA IF EXISTS {SCHEMA}_{mode} CASCADE", "CHECKPOINT")
+        if name != LAKE:
+            self.sql("bench_target", f"DROP SCHEMA IF EXISTS {SCHEMA}_{name} CASCADE", "CHECKPOINT")
+            return
+        client = self._s3.client()
+        for page in client.get_paginator("list_objects_v2").paginate(Bucket=BUCKET):
+            for found in page.get("Contents", ()):
+                client.delete_object(Bucket=BUCKET, Key=found["Key"])
 
-    def run(self, mode: str) -> Finished:
+    def run(self, name: str) -> Finished:
         """Run the mapping by the real command."""
         began = time.perf_counter()
         process = subprocess.Popen(
-            [sys.executable, str(_ROOT / "manage.py"), "run_migration", mode, "--json"],
+            [sys.executable, str(_ROOT / "manage.py"), "run_migration", name, "--json"],
             stdout=subprocess.PIPE,
             env=self._environment,
         )
@@ -108,7 +123,7 @@ class Setting:
         _, status, usage = os.wait4(process.pid, 0)
         seconds = time.perf_counter() - began
         if status:
-            message = f"run_migration {mode} ended with status {status}: {printed.decode()}"
+            message = f"run_migration {name} ended with status {status}: {printed.decode()}"
             raise RuntimeError(message)
         rss_unit = 1 if sys.platform == "darwin" else 1024
         return Finished(seconds, usage.ru_maxrss * rss_unit / 1e6, json.loads(printed))
@@ -117,9 +132,7 @@ class Setting:
         """Seconds of `psql COPY binary | psql COPY binary` into an empty table with the primary key."""
         self.sql("bench_target", "DROP TABLE IF EXISTS floor", table.create("floor"), "CHECKPOINT")
         environment = os.environ | {"PGPASSWORD": self.postgres.password}
-        server = self.postgres
-        address = ["-h", server.host, "-p", str(server.port), "-U", server.user, "-X", "-q", "-v", "ON_ERROR_STOP=1"]
-        psql = [str(program("psql")), *address]
+        psql = self._psql()
         began = time.perf_counter()
         reader = subprocess.Popen(
             [*psql, "-d", "bench_source", "-c", "COPY events TO STDOUT (FORMAT binary)"],
@@ -137,6 +150,19 @@ class Setting:
             raise RuntimeError(message)
         return time.perf_counter() - began
 
+    def read_floor(self) -> float:
+        """Seconds of `psql COPY binary` to nowhere."""
+        environment = os.environ | {"PGPASSWORD": self.postgres.password}
+        command = [*self._psql(), "-d", "bench_source", "-c", "COPY events TO STDOUT (FORMAT binary)"]
+        began = time.perf_counter()
+        subprocess.run(command, stdout=subprocess.DEVNULL, env=environment, check=True)
+        return time.perf_counter() - began
+
+    def _psql(self) -> list[str]:
+        server = self.postgres
+        address = ["-h", server.host, "-p", str(server.port), "-U", server.user, "-X", "-q", "-v", "ON_ERROR_STOP=1"]
+        return [str(program("psql")), *address]
+
     def _settings(self) -> dict[str, Any]:
         store = {"url": "env:DMS_BENCH_STORES", "db_name": "bench"}
         return {
@@ -144,21 +170,30 @@ class Setting:
             "dashboard_store": store | {"collection_name": "runs"},
         }
 
-    def _mapping(self, mode: str) -> dict[str, Any]:
+    def _mapping(self, name: str) -> dict[str, Any]:
         server = {
             "url": f"{self.postgres.host}:{self.postgres.port}",
             "username": self.postgres.user,
             "password": "env:DMS_BENCH_PASSWORD",
         }
-        target = {"destination_type": "pgsql", "db_name": "bench_target", "schema": f"{SCHEMA}_{mode}"}
+        target = server | {"destination_type": "pgsql", "db_name": "bench_target", "schema": f"{SCHEMA}_{name}"}
+        if name == LAKE:
+            target = {
+                "destination_type": "s3",
+                "s3_bucket_name": BUCKET,
+                "endpoint_url": self._s3.endpoint_url,
+                "region": self._s3.region,
+                "access_key_id": self._s3.access_key_id,
+                "secret_access_key": "env:DMS_BENCH_SECRET",
+            }
         return {
             "source": server | {"source_type": "pgsql", "db_name": "bench_source"},
-            "destination": {"target": server | target},
+            "destination": {"target": target},
             "tables": [
                 {
                     "table_name": "events",
                     "cron": "self-managed",
-                    "mode": mode,
+                    "mode": "syncing" if name == LAKE else name,
                     "primary_key": "id",
                     "primary_key_datatype": "int",
                     "bookmark": "updated_at",

@@ -40,4 +40,14 @@ def fill(name: str, rows: int) -> str:
 
 def change_one_percent(name: str, number: int) -> str:
     """Touch every hundredth row, other ones for each number."""
-    return f"UPDATE {name} SET note = 'changed {number}', updated_at = now() WHERE id % 100 = {number}"
+    return _touch(name, number, f"id % 100 = {number}")
+
+
+def change_one_percent_together(name: str, number: int, rows: int) -> str:
+    """Touch one percent of the rows whose keys lie side by side, other ones for each number."""
+    span = rows // 100
+    return _touch(name, number, f"id > {number * span} AND id <= {(number + 1) * span}")
+
+
+def _touch(name: str, number: int, which: str) -> str:
+    return f"UPDATE {name} SET note = 'changed {number}', updated_at = now() WHERE {which}"
