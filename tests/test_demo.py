@@ -12,7 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from controlplane.demo.lake import LAKE
 from controlplane.sandbox.keeper import PROJECT_ROOT, read_servers, state_path
+from tests.buckets import Bucket
 from tests.databases import PgDatabase
 
 # A demo of its own servers, twice in a row, on a machine that does other things too; one worker runs it for all tests.
@@ -40,6 +42,13 @@ def database(directory: Path, name: str) -> PgDatabase:
     return PgDatabase(servers.postgres, name)
 
 
+def lake(directory: Path) -> Bucket:
+    servers = read_servers(state_path(directory))
+    assert servers is not None
+    assert servers.s3 is not None
+    return Bucket(servers.s3, LAKE)
+
+
 @pytest.fixture(scope="module")
 def directory() -> Iterator[Path]:
     """A folder with a space in its name, whose servers are stopped at the end."""
@@ -57,22 +66,29 @@ def first(directory: Path) -> Outcome:
 
 
 EXPECTED = {
-    "products": ("dumping", 40, 0, 0, 40, 40),
-    "audit_log": ("logging", 700, 0, 0, 1040, 1040),
-    "sales.orders": ("syncing", 500, 20, 0, 890, 900),
-    "events": ("syncing", 300, 4, 0, 600, 600),
-    "sales.customers": ("mirroring", 200, 120, 0, 320, 320),
-    "wide_types": ("mirroring", 0, 2, 2, 18, 18),
+    ("products", "warehouse"): ("dumping", 40, 0, 0, 40, 40),
+    ("audit_log", "warehouse"): ("logging", 700, 0, 0, 1040, 1040),
+    ("sales.orders", "warehouse"): ("syncing", 500, 20, 0, 890, 900),
+    ("events", "warehouse"): ("syncing", 300, 4, 0, 600, 600),
+    ("sales.customers", "warehouse"): ("mirroring", 200, 120, 0, 320, 320),
+    ("wide_types", "warehouse"): ("mirroring", 0, 2, 2, 18, 18),
+    ("products", "lake"): ("dumping", 40, 0, 0, 40, 40),
+    ("audit_log", "lake"): ("logging", 700, 0, 0, 1040, 1040),
+    ("sales.orders", "lake"): ("syncing", 500, 20, 0, 890, 900),
+    ("sales.customers", "lake"): ("syncing", 200, 120, 0, 320, 320),
+    ("events", "lake"): ("syncing", 300, 4, 0, 600, 600),
 }
 
 
 def test_every_mode_ends_equal(first: Outcome) -> None:
     assert first.code == 0, first.text
     table = first.text[first.text.index("stream  ") :]
-    assert "All 8 streams are equal" in first.text
-    for name, (mode, inserted, updated, deleted, source, destination) in EXPECTED.items():
+    assert "All 13 streams are equal" in first.text
+    for (name, destination_name), (mode, inserted, updated, deleted, source, destination) in EXPECTED.items():
         counts = rf"{inserted:,}\s+{updated:,}\s+{deleted:,}\s+{source:,}\s+{destination:,}\s+yes"
-        assert re.search(rf"^{re.escape(name)}\s+{mode}\s+[\d,]+\s+[\d,]+\s+{counts}", table, re.MULTILINE), table
+        assert re.search(
+            rf"^{re.escape(name)}\s+{destination_name}\s+{mode}\s+[\d,]+\s+[\d,]+\s+{counts}", table, re.MULTILINE
+        ), table
 
 
 def test_no_password_is_shown_but_those_of_the_demo_itself(first: Outcome, directory: Path) -> None:
@@ -100,9 +116,35 @@ def test_one_changed_row_at_the_destination_is_found(first: Outcome, directory: 
     assert "NOT EQUAL: shop_mirroring_DMS_sales.order_items_warehouse" in found.text
 
 
+def test_what_a_plain_reader_of_the_bucket_finds_is_shown(first: Outcome, directory: Path) -> None:
+    assert first.code == 0, first.text
+    assert re.search(r"^ +s3://shop-lake/sql/shop/orders/ +1 file +[\d.]+ MB +900 rows$", first.text, re.MULTILINE)
+    assert re.search(r"/products/ +2 files .* 60 rows, 40 in the newest snapshot$", first.text, re.MULTILINE)
+    phones = "SELECT count(*), count(*) FILTER (WHERE regexp_matches(phone, '^\\+49 30 X{7}$')), count(date_of_birth)"
+    ((known, masked, births),) = lake(directory).query(
+        "sql/shop/customers/", f"{phones} FROM parts WHERE phone IS NOT NULL"
+    )
+    assert known == masked > births > 0
+
+
+def test_a_file_that_somebody_put_into_the_bucket_is_found(first: Outcome, directory: Path) -> None:
+    assert first.code == 0, first.text
+    bucket = lake(directory)
+    (part,) = bucket.visible_parts("sql/shop/audit_log/")
+    copy = f"{part.removesuffix('.parquet')}-copy.parquet"
+    bucket.put(copy, bucket.get(part))
+    try:
+        found = demo(directory, "--compare")
+    finally:
+        bucket.delete(copy)
+    assert found.code == 1
+    assert "shop_lake_DMS_audit_log_lake: a plain reader finds 2,080 rows with 1040 keys" in found.text
+    assert "NOT EQUAL: " in found.text
+
+
 def test_a_second_demo_starts_anew(first: Outcome, directory: Path) -> None:
     assert first.code == 0, first.text
     again = demo(directory, "--rows", "1000")
     assert again.code == 0, again.text
-    assert "All 8 streams are equal" in again.text
+    assert "All 13 streams are equal" in again.text
     assert "The servers stay up" in again.text

@@ -41,7 +41,7 @@ def _act(directory: Path, options: argparse.Namespace) -> int:
         return 0
     if options.compare:
         return _tell(revisited(directory), options)
-    sys.stdout.write("Starting PostgreSQL and a MongoDB-compatible store on free ports ...\n")
+    sys.stdout.write("Starting PostgreSQL, a MongoDB-compatible store and an S3-compatible one on free ports ...\n")
     sys.stdout.flush()
     with prepared(directory, keep=options.keep) as place:
         return _tell(place, options)
@@ -59,7 +59,7 @@ def _tell(place: Place, options: argparse.Namespace) -> int:
 
     teller = Teller()
     try:
-        is_equal = compare_again(teller) if options.compare else tell(place, teller, options.rows)
+        is_equal = compare_again(place, teller) if options.compare else tell(place, teller, options.rows)
     except CommandFailedError as error:
         teller.line(f"\nThe demo ends here: {error}", style="bold red")
         return 1

@@ -26,6 +26,7 @@ class Figures:
     Attributes:
         stream: The stream's id.
         name: The table, as the mapping names it.
+        destination: Where it goes, as the mapping names it.
         mode: Of the stream.
         inserted, updated, deleted: Rows at the destination.
         seconds: How long it took.
@@ -35,6 +36,7 @@ class Figures:
 
     stream: str
     name: str
+    destination: str
     mode: str
     read: int
     inserted: int
@@ -72,6 +74,7 @@ def _figures(summary: dict[str, Any], stream: Stream) -> Figures:
     return Figures(
         stream=stream.unique_id,
         name=stream.name,
+        destination=stream.destination_name,
         mode=str(run.plan["mode"]),
         read=summary["read"],
         inserted=summary["inserted"],

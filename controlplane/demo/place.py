@@ -16,7 +16,8 @@ import psycopg2
 from psycopg2 import sql
 from psycopg2.extensions import connection as Connection  # noqa: N812 - it is a class
 
-from controlplane.sandbox import MongoServer, PostgresServer, SandboxError, Servers, ensure_servers
+from controlplane.demo import lake
+from controlplane.sandbox import MongoServer, PostgresServer, S3Server, SandboxError, Servers, ensure_servers
 from controlplane.sandbox.keeper import KeeperOptions, default_directory, read_servers, state_path, stop_keeper
 
 SHOP, WAREHOUSE = "shop", "warehouse"
@@ -28,6 +29,7 @@ _PASSWORDS = "passwords.json"
 
 # What would lead the demo to a control database or keys that somebody works with.
 _FOREIGN = ("DATABASE_URL", "SECRET_KEY", "DEBUG", "ALLOWED_HOSTS", "DJANGO_SETTINGS_MODULE")
+_FOREIGN_BEGINNINGS = ("DMS_", "AWS_")
 
 
 def demo_directory() -> Path:
@@ -43,6 +45,7 @@ class Place:
         directory: Holds everything the demo writes.
         postgres: With both databases.
         mongo: With both stores.
+        s3: With the bucket.
         was_up: True when somebody had left the servers up.
         passwords: Of the two roles.
     """
@@ -50,6 +53,7 @@ class Place:
     directory: Path
     postgres: PostgresServer
     mongo: MongoServer
+    s3: S3Server
     was_up: bool
     passwords: dict[str, str] = field(repr=False)
 
@@ -81,6 +85,11 @@ class Place:
             "DEST_URL": self.postgres.address,
             "DEST_USERNAME": WRITER,
             "DEST_PASSWORD": self.passwords[WRITER],
+            "S3_BUCKET": lake.LAKE,
+            "S3_ENDPOINT_URL": self.s3.endpoint_url,
+            "S3_REGION": self.s3.region,
+            "S3_ACCESS_KEY_ID": self.s3.access_key_id,
+            "S3_SECRET_ACCESS_KEY": self.s3.secret_access_key,
             "ENCRYPTION_STORE_URL": self.mongo.url,
             "DASHBOARD_STORE_URL": self.mongo.url,
         }
@@ -162,10 +171,11 @@ def stop(directory: Path) -> bool:
 
 
 def _place(directory: Path, servers: Servers, *, was_up: bool) -> Place:
-    if servers.postgres is None or servers.mongo is None:
+    if servers.postgres is None or servers.mongo is None or servers.s3 is None:
         msg = f"The servers in {directory} are not the demo's. Stop them with: ./run demo --stop"
         raise SandboxError(msg)
-    return Place(directory, servers.postgres, servers.mongo, was_up, _passwords(directory, was_up=was_up))
+    passwords = _passwords(directory, was_up=was_up)
+    return Place(directory, servers.postgres, servers.mongo, servers.s3, was_up, passwords)
 
 
 def _passwords(directory: Path, *, was_up: bool) -> dict[str, str]:
@@ -187,7 +197,7 @@ def write_private(path: Path, text: str) -> None:
 
 
 def _start_anew(place: Place) -> None:
-    """Empty databases, stores and control database, whatever an earlier demo left, also one that was killed."""
+    """Empty databases, stores, bucket and control database, whatever an earlier demo left, also one that was killed."""
     shutil.rmtree(place.directory / "control", ignore_errors=True)
     for database in (SHOP, WAREHOUSE):
         place.postgres.drop_database(database)
@@ -198,6 +208,7 @@ def _start_anew(place: Place) -> None:
             client.drop_database(database)
     finally:
         client.close()
+    lake.make_empty(place.s3)
     _grant(place)
 
 
@@ -227,6 +238,6 @@ def _grant(place: Place) -> None:
 
 def _point_environment_at(place: Place) -> None:
     for name in list(os.environ):
-        if name in _FOREIGN or (name.startswith("DMS_") and not name.startswith("DMS_LOG_")):
+        if name in _FOREIGN or (name.startswith(_FOREIGN_BEGINNINGS) and not name.startswith("DMS_LOG_")):
             del os.environ[name]
     os.environ.update(place.environment())

@@ -9,9 +9,10 @@ from rich.console import Console
 from rich.table import Table
 
 from controlplane.demo.commands import Figures
+from controlplane.demo.lake import LAKE, Found
 from controlplane.demo.verifying import Verified
 
-_TABLE_WIDTH = 108
+_TABLE_WIDTH = 116
 
 
 class Teller:
@@ -40,16 +41,25 @@ class Teller:
     def ran(self, figures: Figures) -> None:
         """One run of one stream."""
         self.line(
-            f"   {figures.mode:<10} {figures.name:<18} {figures.inserted:>8,} inserted {figures.updated:>7,} updated"
-            f" {figures.deleted:>6,} deleted   {figures.seconds:5.1f} s {figures.rate:>10,.0f} rows/s"
+            f"   {figures.mode:<10} {figures.name:<18} {figures.destination:<10} {figures.inserted:>8,} inserted"
+            f" {figures.updated:>7,} updated {figures.deleted:>6,} deleted   {figures.seconds:5.1f} s"
+            f" {figures.rate:>10,.0f} rows/s"
         )
         for warning in figures.warnings:
             self.line(f"              note: {warning}")
+
+    def found(self, found: Found) -> None:
+        """What lies under one prefix of the bucket."""
+        files = f"{found.files} file{'' if found.files == 1 else 's'}"
+        where = f"s3://{LAKE}/{found.prefix}"
+        snapshots = "" if found.current_rows == found.rows else f", {found.current_rows:,} in the newest snapshot"
+        self.line(f"   {where:<40} {files:<8} {found.byte_count / 1e6:6.1f} MB {found.rows:>9,} rows{snapshots}")
 
     def table(self, first: Sequence[Figures], second: Mapping[str, Figures], verified: Mapping[str, Verified]) -> None:
         """Both runs of every stream, and whether the two ends are equal."""
         table = Table(box=None, pad_edge=False)
         table.add_column("stream\n", no_wrap=True)
+        table.add_column("to\n", no_wrap=True)
         table.add_column("mode\n", no_wrap=True)
         for heading in (
             "1st run:\ninserted",
@@ -67,5 +77,5 @@ class Teller:
             counts = (one.inserted, round(one.rate), two.inserted, two.updated, two.deleted)
             rows = (both.source_rows, both.destination_rows)
             equal = "yes" if both.is_equal else "NO"
-            table.add_row(one.name, one.mode, *(f"{count:,}" for count in (*counts, *rows)), equal)
+            table.add_row(one.name, one.destination, one.mode, *(f"{count:,}" for count in (*counts, *rows)), equal)
         self._wide.print(table, soft_wrap=True)

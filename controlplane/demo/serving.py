@@ -13,6 +13,7 @@ from urllib.request import urlopen
 
 from django.contrib.auth import get_user_model
 
+from controlplane.demo.lake import LAKE
 from controlplane.demo.place import ENVIRONMENT, READER, SHOP, WAREHOUSE, WRITER, Place, write_private
 from controlplane.demo.report import Teller
 from controlplane.sandbox.process import LOOPBACK, SandboxError, free_port
@@ -61,14 +62,16 @@ def say_how_to_look(place: Place, teller: Teller) -> None:
     path = place.directory / ENVIRONMENT
     exports = [f"export {name}={shlex.quote(value)}\n" for name, value in place.environment().items()]
     write_private(path, "".join(exports))
-    shown = path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
+    near = path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
     psql = shlex.quote(os.fspath(program("psql")))
     teller.line("\nThe servers stay up. To look around:", style="bold")
     for role, database in ((READER, SHOP), (WRITER, WAREHOUSE)):
         login = f"postgresql://{role}:{place.passwords[role]}@{place.postgres.address}/{database}"
         teller.line(f"   {psql} {login}")
+    shown = shlex.quote(os.fspath(near))
+    teller.line(f"   {place.s3.endpoint_url}/{LAKE} (any S3 client; the key is in {shown})")
     teller.line("To run more, in a shell of its own:")
-    teller.line(f"   . {shlex.quote(os.fspath(shown))}; ./run manage run_migration shop_syncing")
+    teller.line(f"   . {shown}; ./run manage run_migration shop_syncing")
     teller.line("To compare both ends again: ./run demo --compare. To stop the servers: ./run demo --stop")
 
 

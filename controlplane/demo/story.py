@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
-from controlplane.demo import commands, shop
+from controlplane.demo import commands, lake, shop
 from controlplane.demo.commands import Figures
-from controlplane.demo.place import Place
+from controlplane.demo.place import SHOP, Place
 from controlplane.demo.report import Teller
 from controlplane.demo.verifying import Verified, verify_mapping
 
 _EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 SETTINGS_FILE = _EXAMPLES / "settings.py"
 MAPPING_FILES = tuple(
-    _EXAMPLES / name for name in ("shop_dumping.yaml", "shop_logging.json", "shop_syncing.py", "shop_mirroring.py")
+    _EXAMPLES / name
+    for name in ("shop_dumping.yaml", "shop_logging.json", "shop_syncing.py", "shop_mirroring.py", "shop_lake.py")
 )
 MAPPING_IDS = tuple(path.stem for path in MAPPING_FILES)
+_LAKE = "lake"
 
 
 def tell(place: Place, teller: Teller, rows: int) -> bool:
@@ -39,12 +42,13 @@ def tell(place: Place, teller: Teller, rows: int) -> bool:
     teller.table(first, second, verified)
     positions, runs = place.stored()
     teller.line(f"   the two stores hold the positions of {positions} streams and the records of {runs} runs")
-    return say_verdict(teller, verified)
+    teller.step("The bucket as Athena or DuckDB see it: every Parquet file under a prefix, and nothing of ours.")
+    return say_verdict(teller, look_into_lake(place, teller, verified))
 
 
-def compare_again(teller: Teller) -> bool:
+def compare_again(place: Place, teller: Teller) -> bool:
     """Compare what an earlier demo left; True when every stream's ends are equal."""
-    return say_verdict(teller, verify_all())
+    return say_verdict(teller, look_into_lake(place, teller, verify_all()))
 
 
 def load_and_import(place: Place, teller: Teller, rows: int) -> None:
@@ -73,6 +77,20 @@ def run_all(teller: Teller) -> list[Figures]:
 def verify_all() -> dict[str, Verified]:
     """Compare both ends of every stream."""
     return {found.stream: found for mapping_id in MAPPING_IDS for found in verify_mapping(mapping_id)}
+
+
+def look_into_lake(place: Place, teller: Teller, verified: dict[str, Verified]) -> dict[str, Verified]:
+    """Count what a stranger's reader finds in the bucket; where that is something else, the stream is not equal."""
+    confirmed = dict(verified)
+    for stream, there in verified.items():
+        if there.destination != _LAKE:
+            continue
+        found = lake.look_into(place.s3, f"sql/{SHOP}/{there.table}/", there.key)
+        teller.found(found)
+        if not found.confirms(there.destination_rows):
+            remark = f"a plain reader finds {found.current_rows:,} rows with {found.key_count} keys in the bucket"
+            confirmed[stream] = replace(there, is_equal=False, remarks=(*there.remarks, remark))
+    return confirmed
 
 
 def say_verdict(teller: Teller, verified: dict[str, Verified]) -> bool:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from connectors.comparison import Verdict
+from connectors.mapping import TableSpec
 from migrations_app import plans
 from migrations_app.verbs.verify import verify
 
@@ -15,12 +16,18 @@ class Verified:
 
     Attributes:
         stream: The stream's id.
+        table: Its name at the destination.
+        destination: As the mapping names it.
+        key: Columns of its key; none for a dump.
         source_rows, destination_rows: Counts; of a dump, those of its newest snapshot.
         is_equal: What the mode promises is kept; what could not be compared is not equal.
         remarks: Why not, and what to know besides.
     """
 
     stream: str
+    table: str
+    destination: str
+    key: tuple[str, ...]
     source_rows: int
     destination_rows: int
     is_equal: bool
@@ -34,12 +41,23 @@ def verify_mapping(mapping_id: str) -> list[Verified]:
 
 def _verified(plan: plans.Plan) -> Verified:
     found = verify(plan)
+    spec = plan.stream.spec
+    verified = Verified(
+        stream=found.stream_id,
+        table=plan.stream.name,
+        destination=plan.destination_name,
+        key=spec.keys if isinstance(spec, TableSpec) else (),
+        source_rows=0,
+        destination_rows=0,
+        is_equal=False,
+        remarks=(found.error,),
+    )
     if found.comparison is None:
-        return Verified(found.stream_id, 0, 0, is_equal=False, remarks=(found.error,))
-    return Verified(
-        found.stream_id,
-        found.comparison.source_rows,
-        found.comparison.destination_rows,
+        return verified
+    return replace(
+        verified,
+        source_rows=found.comparison.source_rows,
+        destination_rows=found.comparison.destination_rows,
         is_equal=found.verdict is Verdict.EQUAL,
         remarks=(*found.comparison.reasons, *found.comparison.notes),
     )
