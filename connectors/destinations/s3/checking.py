@@ -45,9 +45,15 @@ def check(table: TableState, stream: Stream) -> FileCheck:
         owner = f"stream {manifest.stream}" if manifest.stream else "no stream, as it was released"
         findings.append(Finding(Problem.STATE, MANIFEST_KEY, f"the table belongs to {owner}"))
     listed = {each.key: each for each in listing(objects)}
-    findings += _pending(pending, manifest)
+    due = _due(pending, manifest)
+    if due is not None:
+        detail = "a committed set is not published as a whole yet; the next run of the stream does that first"
+        findings.append(Finding(Problem.STATE, PENDING_KEY, detail))
     findings += chain.from_iterable(_checked(objects, parts, listed, () if manifest is None else manifest.columns))
-    known = {part.key for part in parts} | _keys_of(pending)
+    known = {part.key for part in parts}
+    if due is not None:
+        # They come or go with the set; its finding speaks for them.
+        known |= {each.key for each in due.uploads} | {each.key for each in due.deletes}
     findings += (unknown(key) for key in listed if key not in known and not is_state(key))
     findings += _uploads(objects, pending)
     location = f"s3://{objects.bucket}/{objects.prefix}"
@@ -121,19 +127,11 @@ def _documents(objects: Objects, findings: list[Finding]) -> tuple[Manifest | No
     return manifest, pending
 
 
-def _pending(pending: Pending | None, manifest: Manifest | None) -> Iterator[Finding]:
+def _due(pending: Pending | None, manifest: Manifest | None) -> Pending | None:
+    """The pending set, if it is committed and the manifest does not have it."""
     if manifest is None or pending is None or pending.state is not PendingState.READY:
-        return
-    if pending.set_id != manifest.set_id:
-        detail = "a committed set is not published as a whole yet; the next run of the stream does that first"
-        yield Finding(Problem.STATE, PENDING_KEY, detail)
-
-
-def _keys_of(pending: Pending | None) -> set[str]:
-    """Objects that come or go with a set that is due; the finding of the set itself speaks for them."""
-    if pending is None or pending.state is not PendingState.READY:
-        return set()
-    return {each.key for each in pending.uploads} | {each.key for each in pending.deletes}
+        return None
+    return None if pending.set_id == manifest.set_id else pending
 
 
 def _checked(

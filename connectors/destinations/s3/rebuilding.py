@@ -5,7 +5,9 @@ The position of the rows is in no part: the next run reads everything again and 
 
 from __future__ import annotations
 
+import json
 import uuid
+from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -46,6 +48,12 @@ class _Found:
     part: Part
     schema: pa.Schema
     label: Label
+
+    @property
+    def shape(self) -> tuple[object, ...]:
+        """What all parts of a table have in common."""
+        fields = tuple((field.name, str(field.type)) for field in self.schema)
+        return fields, self.label.key, json.dumps(self.label.facts, sort_keys=True)
 
 
 def rebuild(table: TableState, stream: Stream) -> Rebuilt:
@@ -173,7 +181,7 @@ def _agreed(objects: Objects, stream: Stream, found: Sequence[_Found]) -> Label 
 
     Raises:
         ConfigError: The newest part is another stream's.
-        DestinationError: The parts have different columns or keys.
+        DestinationError: The parts have different columns, keys or partitions.
     """
     if not found:
         return None
@@ -183,15 +191,12 @@ def _agreed(objects: Objects, stream: Stream, found: Sequence[_Found]) -> Label 
             f"the newest part, {newest.part.key}, was written by stream {newest.label.stream}; rebuild for that one"
         )
         raise _error(objects, ConfigError, message)
-    odd = [
-        each.part.key
-        for each in found
-        if not each.schema.equals(newest.schema)
-        or (each.label.key, each.label.facts) != (newest.label.key, newest.label.facts)
-    ]
+    shapes = [each.shape for each in found]
+    usual, _ = Counter(shapes).most_common(1)[0]
+    odd = [each.part.key for each, shape in zip(found, shapes, strict=True) if shape != usual]
     if odd:
         message = (
-            f"{_some(odd)} differ from {newest.part.key} in columns, types, key or partitions; move away those that do"
+            f"{_some(odd)} differ from the other parts in columns, types, key or partitions; move away those that do"
             " not belong to the table, and rebuild again"
         )
         raise _error(objects, DestinationError, message)
