@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
-from django.db.models import Count
+from django.db.models import Count, Max
 from django.db.models.functions import Now
 
 from migrations_app.enums import RunState
@@ -60,6 +60,13 @@ def running_on(names: Iterable[str]) -> dict[str, int]:
     running = Run.objects.filter(state=RunState.RUNNING, supervised=True, owner_host__in=list(names))
     counted = running.order_by().values_list("owner_host").annotate(runs=Count("pk"))
     return dict(counted)
+
+
+def latest_start_on(host: str) -> datetime | None:
+    """When the newest of the host's runs began; None when it has none."""
+    running = Run.objects.filter(state=RunState.RUNNING, supervised=True, owner_host=host)
+    latest: datetime | None = running.aggregate(at=Max("started_at"))["at"]
+    return latest
 
 
 def drain(host: str) -> None:

@@ -15,7 +15,7 @@ import sys
 import time
 import uuid
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from types import FrameType
 
 from django.conf import settings
@@ -40,7 +40,9 @@ _STEADY_S = 60.0
 #: A tick that was silent for so long is sent anew; after the longer time the cluster is started anew.
 _TICK_LATE = timedelta(seconds=15)
 _TICK_SEND_EVERY_S = 15.0
-_STUCK = timedelta(seconds=30)
+#: For so long on end a free slot takes nothing of what has waited long before its cluster counts as stuck.
+_WAITS_LONG = timedelta(seconds=10)
+_STUCK_S = 40.0
 _END_WITHIN_S = 15.0
 
 
@@ -96,6 +98,8 @@ class Supervisor:
     _members: list[_Member] = field(default_factory=lambda: [_Member(name) for name in CLUSTERS])
     _is_to_end: bool = False
     _send_tick_at: float = 0.0
+    _latest_start: datetime | None = None
+    _idle_since: float = field(default_factory=time.monotonic)
 
     def serve(self) -> None:
         """Work until SIGTERM or SIGINT."""
@@ -157,10 +161,14 @@ class Supervisor:
     def _tend_runs(self) -> None:
         """A run that waits, a slot that is free and a tick that sends tokens: one of the slots should have taken it."""
         cluster = self._members[CLUSTERS.index(dispatch.CLUSTER)]
-        if cluster.has_been_up_s <= _STUCK.total_seconds() or hosts.is_draining(self.host):
-            return
-        is_free = hosts.running_on([self.host]).get(self.host, 0) < settings.DMS_RUN_WORKERS
-        if is_free and dispatch.is_waiting_for(_STUCK):
+        latest = hosts.latest_start_on(self.host)
+        busy = hosts.running_on([self.host]).get(self.host, 0)
+        is_idle = busy < settings.DMS_RUN_WORKERS and not hosts.is_draining(self.host)
+        if latest != self._latest_start or not (is_idle and dispatch.is_waiting_for(_WAITS_LONG)):
+            self._latest_start = latest
+            self._idle_since = time.monotonic()
+        elif min(cluster.has_been_up_s, time.monotonic() - self._idle_since) > _STUCK_S:
+            self._idle_since = time.monotonic()
             self._restart(cluster)
 
     def _restart(self, member: _Member) -> None:

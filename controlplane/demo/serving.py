@@ -1,4 +1,4 @@
-"""The admin pages for `./run demo --serve`, and what `--keep` says about looking around by hand."""
+"""The admin pages and a worker for `./run demo --serve`, and what `--keep` says about looking around by hand."""
 
 from __future__ import annotations
 
@@ -24,11 +24,12 @@ _USER = "demo"
 _START_TIMEOUT_S = 60.0
 _ANSWER_TIMEOUT_S = 20.0
 _STOP_TIMEOUT_S = 10.0
+_WORKER_STOP_TIMEOUT_S = 45.0
 _POLL_S = 0.1
 
 
 def serve(teller: Teller, port: int | None) -> None:
-    """Show the admin pages until somebody interrupts.
+    """Show the admin pages until somebody interrupts; a worker executes what is started there.
 
     Args:
         teller: Says where the pages are, and the password of their user, this once.
@@ -44,17 +45,20 @@ def serve(teller: Teller, port: int | None) -> None:
     get_user_model().objects.create_superuser(username=_USER, password=password)
     command = [sys.executable, "-m", "gunicorn", "controlplane.wsgi", "--bind", f"{LOOPBACK}:{port}"]
     server = subprocess.Popen([*command, "--workers", "1", "--threads", "4", "--log-level", "warning"], cwd=_ROOT)
+    # A session of its own: Ctrl-C is for this process, which then ends both.
+    worker = subprocess.Popen([sys.executable, "manage.py", "worker"], cwd=_ROOT, start_new_session=True)
     try:
         address = f"http://{LOOPBACK}:{port}/"
         _wait_for(address, server)
         teller.line(f"\nAdmin: {address}   user: {_USER}   password: {password}   (Ctrl-C ends it)", style="bold")
         server.wait()
     finally:
-        server.terminate()
-        try:
-            server.wait(_STOP_TIMEOUT_S)
-        except subprocess.TimeoutExpired:
-            server.kill()
+        for process, timeout_s in ((server, _STOP_TIMEOUT_S), (worker, _WORKER_STOP_TIMEOUT_S)):
+            process.terminate()
+            try:
+                process.wait(timeout_s)
+            except subprocess.TimeoutExpired:
+                process.kill()
 
 
 def say_how_to_look(place: Place, teller: Teller) -> None:
