@@ -52,6 +52,8 @@ DMS_OPTIONS: dict[str, Any] = {
     "statement_timeout_s": env.int("DMS_STATEMENT_TIMEOUT_S", default=0),
     "lock_timeout_s": env.int("DMS_LOCK_TIMEOUT_S", default=30),
     "chunk_bytes": env.int("DMS_CHUNK_BYTES", default=64 * 1024 * 1024),
+    "commit_bytes": env.int("DMS_COMMIT_BYTES", default=256 * 1024 * 1024),
+    "spool_dir": env.str("DMS_SPOOL_DIR", default=""),
 }
 #: How long a run may be silent before another may take its stream over, and how often it renews.
 DMS_LEASE_S = env.float("DMS_LEASE_S", default=60.0)

@@ -87,8 +87,7 @@ class Bucket:
             prefix: Ends in `/`.
             sql: A query over the table `parts`, which has the columns of the files and `filename`.
             parameters: The values of the query's placeholders.
-            hive: Take columns from the names of directories too. DuckDB believes these more than the files,
-                and guesses their types.
+            hive: Take columns from the names of directories too, where the files have none of that name.
         """
         with self.fetched(prefix) as folder, duckdb.connect() as connection:
             pattern = f"{folder}/**/*.parquet"

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from django.core.management import get_commands, load_command_class
 
+from connectors.mapping import S3Destination
 from connectors.mapping.settings import ServiceSettings
 from migrations_app.management.outcomes import ExitCode as RunExitCode
 from migrations_app.management.selecting import ExitCode
@@ -45,4 +46,14 @@ def test_every_variable_that_the_settings_read_is_explained() -> None:
 
 
 def test_every_key_of_the_settings_document_is_explained() -> None:
-    assert set(re.findall(r"^\| `([a-z_]+)` \|", SETTINGS, re.MULTILINE)) == set(ServiceSettings.model_fields)
+    assert keys_of_section("The settings document") == set(ServiceSettings.model_fields)
+
+
+def test_every_key_of_a_destination_in_a_bucket_is_explained() -> None:
+    assert keys_of_section("A destination in a bucket") == set(S3Destination.model_fields) - {"destination_type"}
+
+
+def keys_of_section(title: str) -> set[str]:
+    text = SETTINGS.split(f"## {title}\n")[1].split("\n## ")[0]
+    cells = re.findall(r"^\| (`[a-z0-9_`, ]+`) \|", text, re.MULTILINE)
+    return {name for cell in cells for name in re.findall(r"[a-z0-9_]+", cell)}
