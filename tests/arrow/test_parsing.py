@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Sequence
 from decimal import Context, Decimal
 from typing import BinaryIO
@@ -103,6 +104,18 @@ def test_numbers_arrive_exactly_or_are_refused(parts: list[tuple[bool, int, str]
     assert (raised.value.column, raised.value.row) == (1, fits.index(False))
 
 
+@pytest.mark.parametrize("digits", range(25, 82))
+def test_no_number_wraps_around(digits: int) -> None:
+    """38 digits fit, of which 9 stand after the point; in 128 and in 256 bits some that do not come out as others."""
+    for first in range(1, 10):
+        for text in (str(first) * digits, f"{first}{'0' * (digits - 1)}", f"-{first}{'7' * (digits - 1)}.5"):
+            if digits > 29:
+                with pytest.raises(Misfit):
+                    parsed(["numeric"], [[text]])
+            else:
+                assert parsed(["numeric"], [[text]]).column(0).to_pylist() == [Decimal(text)]
+
+
 @pytest.mark.parametrize("type_text", ["integer", "date", "timestamp without time zone", "numeric(5,2)"])
 def test_misfit_is_found_behind_rows_of_any_shape(type_text: str) -> None:
     rows: list[list[object]] = [
@@ -159,6 +172,11 @@ def test_waiting_blocks_are_bounded_by_bytes(monkeypatch: pytest.MonkeyPatch) ->
     blocks = Feed(CopyText(copy, lambda: None)).blocks()
     taken = len(next(blocks))
     assert not has_waited.wait(0.3)
+    # What is taken makes room for as much.
+    while not has_waited.is_set():
+        taken += len(next(blocks))
+        time.sleep(0.01)
+    assert taken <= 15_000 - 8_000
     taken += sum(map(len, blocks))
     assert taken == 100_000
     assert has_waited.is_set()

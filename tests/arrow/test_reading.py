@@ -8,12 +8,14 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import closing
 
 import psycopg2
 import pyarrow as pa
 import pytest
 
 from connectors.arrow.feed import BrokenOff
+from connectors.base import Prepared, ReadRequest
 from connectors.errors import SourceError, SourceUnavailable, Stopped, ValueNotRepresentable
 from tests.arrow.support import TIMEZONE, new_source, opened, read_table, wrong_columns
 from tests.databases import PgDatabase
@@ -163,10 +165,25 @@ def test_abandoned_read_leaves_the_session_usable(table: PgDatabase) -> None:
         assert sum(batch.num_rows for batch in rows.batches(TIMEZONE)) == 100_000
 
 
+def test_snapshot_of_an_abandoned_read_is_rolled_back(table: PgDatabase) -> None:
+    source, _ = new_source(table, "t", **DUMPING)
+    with closing(source):
+        source.open()
+        source.describe()
+        chunks = source.read(ReadRequest(None, Prepared(is_fresh=True), None))  # type: ignore[arg-type]  # asks for no key
+        batches = next(iter(chunks)).rows.batches(TIMEZONE)
+        next(batches)
+        batches.close()  # type: ignore[attr-defined]  # a generator
+        chunks.close()  # type: ignore[attr-defined]  # a generator
+        session = source._reader  # type: ignore[attr-defined]  # of the pgsql source
+        assert not session.in_transaction
+        assert session.value("SELECT count(*) FROM t") == 100_000
+
+
 def test_read_abandoned_while_the_server_works_ends_its_statement(pg_database: PgDatabase) -> None:
     # Volatile and by rows, so that the first batch comes at once and the next in a minute.
+    # The first row comes at once, and fills a block; the second takes a minute.
     pg_database.execute(
-        "CREATE FUNCTION slowly() RETURNS SETOF record LANGUAGE plpgsql AS $$ BEGIN END $$;"
         "CREATE VIEW v AS SELECT n AS id, repeat('x', 6000000) AS note,"
         " CASE WHEN n > 1 THEN pg_sleep(60)::text END AS nap FROM generate_series(1, 3) n"
     )
@@ -221,8 +238,13 @@ def test_source_that_is_closed_under_a_reader_ends_the_read(table: PgDatabase) -
             list(batches)
 
 
-@pytest.mark.parametrize(("before", "after"), [("int", "text USING 'x' || n"), ("timestamp", "date"), ("real", "int")])
-def test_type_changed_since_the_run_began_is_refused(pg_database: PgDatabase, before: str, after: str) -> None:
+@pytest.mark.parametrize(
+    ("before", "after", "value"),
+    [("int", "text", "x"), ("timestamp", "date", "2024-01-01"), ("real", "int", "7"), ("money", "numeric", "1.5")],
+)
+def test_type_changed_since_the_run_began_is_refused(
+    pg_database: PgDatabase, before: str, after: str, value: str
+) -> None:
     """Whether or not the new type's text passes for a value of the old one."""
     pg_database.execute(f"CREATE TABLE t (id int PRIMARY KEY, updated_at timestamptz DEFAULT now(), n {before})")
     pg_database.execute("INSERT INTO t (id) VALUES (1)")
@@ -231,7 +253,7 @@ def test_type_changed_since_the_run_began_is_refused(pg_database: PgDatabase, be
     try:
         source.describe()
         pg_database.execute(f"ALTER TABLE t ALTER n TYPE {after}")
-        pg_database.execute("UPDATE t SET n = '2024-01-01'" if after == "date" else "UPDATE t SET n = '7'")
+        pg_database.execute("UPDATE t SET n = %s", [value])
         rows = source.reading().rows(psycopg2.sql.SQL("true"))  # type: ignore[attr-defined]  # of the pgsql source
         with pytest.raises(SourceError, match="the type of column n was changed"):
             list(rows.batches(TIMEZONE))
