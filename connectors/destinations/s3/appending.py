@@ -87,7 +87,7 @@ class Appending:
             if self._buckets is None:
                 path = self._work.spool.path("buckets")
                 self._buckets = Buckets(path, batch.schema, self._work.form.sizes.run_bytes)
-            numbers = self._partitions.numbers_of(partitioning.of(batch))
+            numbers = self._partitions.numbers_of(self._work.partitions_of(batch))
             self._buckets.add(batch, numbers.astype("int64"))
             return
         if self._writer is None:

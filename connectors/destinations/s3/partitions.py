@@ -9,15 +9,31 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from connectors.base import Stream
+from connectors.destinations.s3.errors import CONNECTOR
 from connectors.destinations.s3.target import encoded
-from connectors.errors import ConfigError
+from connectors.errors import ConfigError, ValueNotRepresentable
 from connectors.mapping import Mode, PartitionFormat, TableSpec
 from connectors.types import StreamSchema
 
 #: Directory of rows whose partition column is NULL.
 #: Source: https://hive.apache.org/docs/latest/language/languagemanual-ddl/ and Athena, which reads it as NULL
 NULL_DIRECTORY = "__HIVE_DEFAULT_PARTITION__"
-_INT64 = (-(2**63), 2**63 - 1)
+#: Of one directory, as tools that copy prefixes to disk can keep it. A whole key has 1,024 bytes at most.
+#: Source: https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-keys.html
+_NAME_BYTES = 255
+
+
+class TooLongError(Exception):
+    """A value of the column makes too long a name for a directory."""
+
+    def __init__(self, column: str) -> None:
+        super().__init__(column)
+        self.column = column
+
+    def error(self, stream: Stream) -> ValueNotRepresentable:
+        """As the error of a run."""
+        expected = f"the name of a directory, which has at most {_NAME_BYTES} bytes; partition by another column"
+        return ValueNotRepresentable(self.column, None, expected, connector=CONNECTOR, stream=stream.unique_id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +100,7 @@ def partitioning_of(stream: Stream, schema: StreamSchema) -> Partitioning:
         found = by_source.get(name)
         if found is None:
             message = f"`partition_col` names {name}, which the source does not have; name a column of the rows"
-            raise ConfigError(message, connector="s3 destination", stream=stream.unique_id)
+            raise ConfigError(message, connector=CONNECTOR, stream=stream.unique_id)
         columns.append(PartitionColumn(found, form))
     is_strict = isinstance(spec, TableSpec) and spec.strict
     return Partitioning(tuple(columns), stream.timezone if is_strict else "UTC")
@@ -108,16 +124,10 @@ def check_formats(partitioning: Partitioning, arrow_schema: pa.Schema, stream: S
                 f"`partition_col_format` of {column.name} is {column.format}, and its values arrive as {type_};"
                 " use datetime for dates and times, int for whole numbers, else str"
             )
-            raise ConfigError(message, connector="s3 destination", stream=stream.unique_id)
+            raise ConfigError(message, connector=CONNECTOR, stream=stream.unique_id)
         if column.name == "migration_snapshot_date" and stream.mode is not Mode.DUMPING:
             message = "`partition_col` names migration_snapshot_date, which only mode dumping adds; name another column"
-            raise ConfigError(message, connector="s3 destination", stream=stream.unique_id)
-
-
-def differing(partitioning: Partitioning, partition: str) -> bool:
-    """True when a part that stands in this partition was written under other partition columns or formats."""
-    levels = tuple(level.partition("=")[0] for level in partition.split("/")) if partition else ()
-    return levels != partitioning.directories
+            raise ConfigError(message, connector=CONNECTOR, stream=stream.unique_id)
 
 
 def _directories(values: pa.Array, column: PartitionColumn, timezone: str) -> pa.Array:
@@ -129,6 +139,8 @@ def _directories(values: pa.Array, column: PartitionColumn, timezone: str) -> pa
     plain = values.dictionary_encode()
     (level,) = column.directories
     names = [f"{level}={encoded(text)}" for text in _texts(plain.dictionary)]
+    if any(len(name.encode()) > _NAME_BYTES for name in names):
+        raise TooLongError(column.name)
     return _filled(plain.indices, names, f"{level}={NULL_DIRECTORY}")
 
 

@@ -123,7 +123,7 @@ class Staging:
             raise null_keys(self._work, self._key, keys.null_count)
         self._keys.append(keys)
         self._key_bytes += keys.nbytes
-        self._numbers.append(self.partitions.numbers_of(self._work.form.partitioning.of(batch)))
+        self._numbers.append(self.partitions.numbers_of(self._work.partitions_of(batch)))
         self.places.append((self._spill.append(batch), self.rows))
         self.rows += batch.num_rows
         self.byte_count += batch.nbytes

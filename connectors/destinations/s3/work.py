@@ -18,7 +18,7 @@ from connectors.destinations.s3.errors import CONNECTOR
 from connectors.destinations.s3.keys import KeyForm
 from connectors.destinations.s3.manifest import NewPart, Part
 from connectors.destinations.s3.opening import TableState
-from connectors.destinations.s3.partitions import Partitioning
+from connectors.destinations.s3.partitions import Partitioning, TooLongError
 from connectors.destinations.s3.parts import LocalPart, PartFile, PartWriter, Sizes
 from connectors.destinations.s3.publication import Publication
 from connectors.destinations.s3.target import part_name
@@ -104,6 +104,17 @@ class Work:
     def error(self, kind: type[ConnectorError], message: str) -> ConnectorError:
         """An error of this destination and stream."""
         return kind(message, connector=CONNECTOR, stream=self.stream.unique_id)
+
+    def partitions_of(self, batch: pa.RecordBatch) -> pa.Array:
+        """The partition of each row, dictionary encoded.
+
+        Raises:
+            ValueNotRepresentable: A value makes too long a name.
+        """
+        try:
+            return self.form.partitioning.of(batch)
+        except TooLongError as problem:
+            raise problem.error(self.stream) from None
 
     def new_key(self, partition: str) -> str:
         """The key of a new part, relative to the table's prefix."""
