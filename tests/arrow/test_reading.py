@@ -239,15 +239,22 @@ def test_source_that_is_closed_under_a_reader_ends_the_read(table: PgDatabase) -
 
 
 @pytest.mark.parametrize(
-    ("before", "after", "value"),
-    [("int", "text", "x"), ("timestamp", "date", "2024-01-01"), ("real", "int", "7"), ("money", "numeric", "1.5")],
+    ("before", "after", "value", "row_count"),
+    [
+        ("int", "text", "x", 1),
+        # So many that some are parsed before the last was read.
+        ("int", "text", "x", 200_000),
+        ("timestamp", "date", "2024-01-01", 1),
+        ("real", "int", "7", 1),
+        ("money", "numeric", "1.5", 1),
+    ],
 )
 def test_type_changed_since_the_run_began_is_refused(
-    pg_database: PgDatabase, before: str, after: str, value: str
+    pg_database: PgDatabase, before: str, after: str, value: str, row_count: int
 ) -> None:
     """Whether or not the new type's text passes for a value of the old one."""
     pg_database.execute(f"CREATE TABLE t (id int PRIMARY KEY, updated_at timestamptz DEFAULT now(), n {before})")
-    pg_database.execute("INSERT INTO t (id) VALUES (1)")
+    pg_database.execute("INSERT INTO t (id) SELECT generate_series(1, %s)", [row_count])
     source, _ = new_source(pg_database, "t")
     source.open()
     try:
