@@ -2,13 +2,15 @@
 
 It reads a JSON document a line from its standard input: `{"argv": [...], "settings": {...}, "environment": {...},
 "database": PATH, "directory": PATH}` answers with the child's pid, `{"poll": PID}` with its exit code, None while it
-runs. A child is a process like one started from a shell: `manage.py ARGV`, its output in files.
+runs. A child is a process like one started from a shell: `manage.py ARGV`, its output in files. One that a fault point
+has blocked goes on when it gets WAKE.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import signal
 import sys
 import traceback
 from importlib import import_module
@@ -19,6 +21,10 @@ import django
 from django.conf import settings
 from django.core.management import ManagementUtility, call_command
 from django.db import connections
+
+from connectors import faults
+
+WAKE = signal.SIGUSR2
 
 
 def main() -> None:
@@ -54,6 +60,7 @@ def _be_a_command(request: dict[str, Any]) -> None:
     code = 1
     try:
         os.setsid()
+        signal.signal(WAKE, lambda *_: faults.configure(""))
         directory = Path(request["directory"])
         for number, name in enumerate(("in", "out", "err")):
             opened = os.open(directory / name, os.O_RDWR | os.O_CREAT | os.O_TRUNC)
