@@ -32,9 +32,9 @@ Key = tuple[str, ...]
 T = TypeVar("T")
 
 #: Parts that are read at once.
-_AT_ONCE = 3
+_AT_ONCE = 2
 #: Rows whose texts are in memory at once; texts are up to four times as long.
-_PIECE_BYTES = 32 * 1024 * 1024
+_PIECE_BYTES = 4 * 1024 * 1024
 #: A range is cut by the keys of about so many of its rows.
 _SAMPLED_KEYS = 50_000
 
