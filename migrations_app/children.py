@@ -21,7 +21,7 @@ from django.db import InterfaceError, OperationalError, connection, connections
 from django.db.models.functions import Now
 
 from connectors.base import RunReport
-from migrations_app import hosts, runs
+from migrations_app import hosts, lifeline, runs
 from migrations_app.enums import RunState, StopReason
 from migrations_app.executing import execute_queued
 from migrations_app.models import Run
@@ -145,6 +145,7 @@ def _live(run: Run, parent: int, former_mask: set[signal.Signals | int]) -> NoRe
     """The child's whole life. It must not return into the worker whose copy it is."""
     code = 1
     try:
+        lifeline.untie()
         # A signal to the worker's group is not for its runs.
         os.setpgid(0, 0)
         _offer_to_oom_killer()

@@ -20,6 +20,8 @@ from django.db import connections
 from django_q.cluster import Cluster
 from django_q.conf import Conf
 
+from migrations_app import lifeline
+
 logger = logging.getLogger(__name__)
 
 _LOOK_EVERY_S = 0.5
@@ -35,6 +37,7 @@ def serve() -> int:
     import_module("migrations_app.tasks")
     gc.freeze()
     connections.close_all()
+    lifeline.tie_all()
     cluster = Cluster()
     cluster.start()
     asked = _Asked()

@@ -211,6 +211,7 @@ def test_child_that_hangs_is_killed_when_its_lease_has_expired(slow_shop: Shop, 
     slow_shop.assert_equal()
 
 
+@pytest.mark.timeout(300)
 def test_worker_whose_idle_slots_were_killed_serves_again(shop: Shop, hosts: Hosts) -> None:
     shop.use(table("syncing"))
     host = hosts.start()
@@ -222,7 +223,22 @@ def test_worker_whose_idle_slots_were_killed_serves_again(shop: Shop, hosts: Hos
 
     _queue(shop)
 
-    hosts.wait_until(lambda: shop.plane.states() == ["succeeded"], "the run", 110)
+    hosts.wait_until(lambda: shop.plane.states() == ["succeeded"], "the run", 200)
+
+
+@pytest.mark.parametrize("name", ["control", "runs"])
+def test_cluster_without_its_head_leaves_nothing_behind_and_is_started_again(
+    shop: Shop, hosts: Hosts, name: str
+) -> None:
+    host = hosts.start()
+    hosts.wait_until(lambda: len(host.clusters()[name].children(recursive=True)) >= 5, "the cluster to be up")
+    cluster = host.clusters()[name]
+    parts = cluster.children(recursive=True)
+
+    cluster.kill()
+
+    hosts.wait_until(lambda: not any(map(_is_alive, parts)), "all of its parts to end", 10)
+    hosts.wait_until(lambda: name in host.clusters() and host.clusters()[name].pid != cluster.pid, "another one")
 
 
 def test_supervisor_that_is_killed_leaves_nothing_behind(slow_shop: Shop, hosts: Hosts, host: Host) -> None:
