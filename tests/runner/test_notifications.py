@@ -37,6 +37,11 @@ def quiet(slack: SlackServer) -> dict[str, Any]:
     return {"DMS_SLACK_API_URL": slack.base_url, "environment": proxies}
 
 
+def told(slack: SlackServer) -> set[str]:
+    """The runs that messages were about, as the control database writes their ids."""
+    return {message.metadata["event_payload"]["run"].replace("-", "") for message in slack.messages}
+
+
 def test_every_stream_of_a_command_is_told(shop: Shop, slack: SlackServer) -> None:
     shop.use(table("syncing"), table("syncing", "items", slack_channel="#ops"))
 
@@ -83,3 +88,28 @@ def test_slack_that_is_down_delays_its_messages_and_nothing_else(shop: Shop, sla
     shop.plane.rows("UPDATE migrations_app_outboxentry SET next_attempt_at = '2001-01-01 00:00:00'")
     assert shop.migrate(**quiet(slack)).code == 0
     assert len(slack.texts()) == 2
+
+
+@pytest.mark.slow
+def test_commands_that_end_together_tell_each_run_once_at_the_pace_of_the_channel(
+    shop: Shop, slack: SlackServer
+) -> None:
+    names = [f"job{number}" for number in range(4)]
+    for name in names:
+        shop.use(table("logging", "items"), mapping_id=name, schema=name)
+    commands = [shop.plane.start("run_migration", name, **quiet(slack)) for name in names]
+    assert [command.wait(60) for command in commands] == [0] * len(names)
+
+    jobs = {run for (run,) in shop.plane.rows("SELECT id FROM migrations_app_run")}
+    assert len(jobs) == len(names)
+    shop.use(table("syncing"), mapping_id="last")
+    shop.mapping_id = "last"
+    for _ in range(5):
+        if jobs <= told(slack):
+            break
+        assert shop.migrate(**quiet(slack)).code == 0
+
+    assert jobs <= told(slack)
+    assert len(told(slack)) == len(slack.messages)
+    # The server refuses what comes too fast; little of it does.
+    assert slack.calls - len(slack.messages) <= 3
