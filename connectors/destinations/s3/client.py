@@ -282,5 +282,9 @@ def _boto_client(config: Config, options: Options, connections: int) -> Any:
 
 
 def _read(answer: dict[str, Any]) -> bytes:
-    with answer["Body"] as body:
+    body = answer["Body"]
+    try:
+        # Not `with`: that gives the stream below, which raises errors of another library.
         return bytes(body.read())
+    finally:
+        body.close()

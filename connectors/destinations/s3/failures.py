@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from botocore import exceptions as boto
+from botocore.parsers import ResponseParserError
 
 from connectors.destinations.s3.errors import ObjectChanged, ObjectMissing, Side, UploadMissing
 from connectors.errors import (
@@ -16,7 +17,7 @@ from connectors.errors import (
 )
 
 #: What botocore raises when a request fails.
-ERRORS = (boto.BotoCoreError, boto.ClientError)
+ERRORS = (boto.BotoCoreError, boto.ClientError, ResponseParserError)
 
 # Codes of S3 by what they mean for us.
 # Source: https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html
@@ -57,6 +58,7 @@ _NO_CREDENTIALS = (
     boto.UnauthorizedSSOTokenError,
     boto.ProfileNotFound,
 )
+_NO_STORE = "what answers at that address does not speak as an S3 store does; check `endpoint_url`"
 _KEYS = "`access_key_id` and `secret_access_key`, or the standard AWS environment"
 
 
@@ -96,6 +98,8 @@ def failure_of(error: Exception, operation: str, bucket: str) -> Failure:
         return Failure(DestinationAuthFailed, f"no credentials were found; set {_KEYS}")
     if isinstance(error, _SILENT):
         return Failure(DestinationUnavailable, _silence(error), is_transient=True)
+    if isinstance(error, ResponseParserError):
+        return Failure(ConfigError, _NO_STORE)
     message = (
         f"the request to {operation} could not be made ({type(error).__name__}); check `endpoint_url`, `region`"
         " and `s3_bucket_name`"
@@ -141,6 +145,9 @@ def _of_state(code: str, status: int, operation: str, answer: str) -> Failure:
             f"the store knows the upload to {operation} no more; see that nothing else aborts uploads in the bucket"
         )
         return Failure(UploadMissing, message)
+    if code == "404" and operation.startswith("read"):
+        # A store names the reason in the answer's body; only those to HEAD have none.
+        return Failure(ConfigError, _NO_STORE)
     if status in {404, 410}:
         message = f"the store has nothing there to {operation}; find out with `manifest --check` what is missing"
         return Failure(ObjectMissing, message)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -97,8 +98,16 @@ class Place:
 
     def open_uploads(self) -> list[str]:
         """Keys of multipart uploads that were neither completed nor aborted."""
-        found = self.client.list_multipart_uploads(Bucket=self.bucket, Prefix=self.prefix).get("Uploads", [])
-        return sorted(each["Key"].removeprefix(self.prefix) for each in found)
+        return sorted(each["Key"].removeprefix(self.prefix) for each in self._uploads())
+
+    def abort_uploads(self) -> None:
+        """Abort them behind the table's back."""
+        for each in self._uploads():
+            self.client.abort_multipart_upload(Bucket=self.bucket, Key=each["Key"], UploadId=each["UploadId"])
+
+    def _uploads(self) -> list[dict[str, Any]]:
+        found = self.client.list_multipart_uploads(Bucket=self.bucket, Prefix=self.prefix)
+        return list(found.get("Uploads", []))
 
 
 @dataclass
@@ -136,6 +145,19 @@ class Shelf:
         path = self.directory / f"{os.getpid()}-{threading.get_ident()}-{os.urandom(6).hex()}"
         path.write_bytes(body)
         return path
+
+    @staticmethod
+    def new(key: str, rows: int) -> NewPart:
+        """A part that is nothing but its key and number of rows."""
+        return NewPart(key, rows)
+
+    @staticmethod
+    def wait_until_gone(path: Path) -> None:
+        """Wait until a file was uploaded."""
+        deadline = time.monotonic() + 20
+        while path.exists():
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
 
     def fill(self, table: TableState, content: Mapping[str, bytes], position: int) -> None:
         """Make the table hold exactly this, by one set."""

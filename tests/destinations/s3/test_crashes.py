@@ -10,7 +10,7 @@ from connectors.faults import OBJECT_STORE_POINTS, FaultPoint
 from tests.destinations.s3.mortal import KILLED, Mortals, mortals
 from tests.destinations.s3.store import AFTER, BEFORE, Shelf
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
 _BEFORE_THE_COMMIT = {
     FaultPoint.AFTER_SPOOL,
     FaultPoint.BEFORE_UPLOAD,

@@ -27,7 +27,7 @@ def test_set_is_invisible_until_it_is_committed(one_shelf: Shelf) -> None:
     with table.publish() as publication:
         path = one_shelf.file(b"rows")
         publication.add(path, NewPart("a.parquet", 4))
-        _wait_until_gone(path)
+        one_shelf.wait_until_gone(path)
         assert one_shelf.place.content() == {}
         assert one_shelf.place.open_uploads() == ["a.parquet"]
         manifest = publication.commit(position={"n": 1})
@@ -224,7 +224,7 @@ def test_uploads_go_on_while_parts_are_produced(one_shelf: Shelf) -> None:
     with table.publish() as publication:
         path = one_shelf.file(bytes(10_000_000))
         publication.add(path, NewPart("a.parquet", 1))
-        _wait_until_gone(path)
+        one_shelf.wait_until_gone(path)
         publication.add(one_shelf.file(b"b"), NewPart("b.parquet", 1))
         publication.commit(position={"n": 1})
     assert len(one_shelf.place.content()) == 2
@@ -244,10 +244,3 @@ def test_no_thread_is_left(one_shelf: Shelf) -> None:
 
 def _own_threads() -> list[Any]:
     return [thread.name for thread in threading.enumerate() if thread.name.startswith("dms-s3")]
-
-
-def _wait_until_gone(path: Path) -> None:
-    deadline = time.monotonic() + 10
-    while path.exists():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
