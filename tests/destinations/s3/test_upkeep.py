@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from collections.abc import Iterator
 from typing import Any
 
 import pyarrow as pa
@@ -11,7 +12,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from connectors.comparison import Verdict
-from connectors.destinations.s3 import contents
+from connectors.destinations.s3 import checking, contents
+from connectors.destinations.s3.manifest import Part
+from connectors.destinations.s3.objects import Objects
 from connectors.errors import ConfigError, DestinationError
 from connectors.verbs import Finding, Problem, Rebuilt
 from tests.buckets import Bucket
@@ -120,6 +123,24 @@ def test_another_owner_and_an_unreadable_manifest_are_findings(
     found = check(raw)
     assert found[0].problem is Problem.STATE
     assert [each.problem for each in found[1:]] == [Problem.ORPHAN] * 3
+
+
+def test_what_a_run_publishes_meanwhile_is_no_finding(
+    raw: dict[str, Any], items: PgDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A run commits after the manifest was read and before the bucket is listed."""
+    runs: list[int] = []
+
+    def list_late(objects: Objects) -> Iterator[Part]:
+        if not runs:
+            items.execute("UPDATE items SET note = 'new', updated_at = clock_timestamp()")
+            runs.append(run_once(raw).updated)
+        return listing(objects)
+
+    listing = checking.listing
+    monkeypatch.setattr(checking, "listing", list_late)
+    assert check(raw) == []
+    assert runs == [3000]
 
 
 def test_a_lost_manifest_is_made_anew(raw: dict[str, Any], items: PgDatabase, s3_bucket: Bucket, prefix: str) -> None:
