@@ -86,7 +86,7 @@ def test_copy_of_an_empty_table(table: Table) -> None:
 
 def test_source_that_dies_in_a_chunk_leaves_the_commits_before(table: Table) -> None:
     class Dying(ArrowRows):
-        def batches(self, timezone: str) -> Iterator[object]:  # type: ignore[override]
+        def batches(self, timezone: str) -> Iterator[object]:
             yield from super().batches(timezone)
             message = "gone"
             raise SourceUnavailable(message, connector="test", stream="s")

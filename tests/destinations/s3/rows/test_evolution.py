@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+
 import duckdb
 import pyarrow as pa
 import pyarrow.dataset as ds
@@ -19,16 +21,15 @@ def test_added_columns_are_null_in_older_rows_for_every_reader(table: Table) -> 
     table.sizes = SMALL
     table.copy(numbered(1500))
     table.schema = WIDER
-    done = table.upsert([(1500, "new", None, None), (3, "row 3", "1.50", None)])
+    done = table.upsert([(1500, "new", None, None), (3, "row 3", Decimal("1.50"), None)])
     assert done.prepared.added_columns == ("n", "at")
     assert (done.inserted, done.updated) == (1, 1)
     with table.bucket.fetched(table.place.prefix) as folder:
         whole = ds.dataset(folder, format="parquet", partitioning=None).to_table()
         # A reader that takes the first file's schema for all, as Athena and Spark do.
         with duckdb.connect() as connection:
-            found = connection.execute(
-                f"SELECT count(*), count(n), count(at) FROM read_parquet('{folder}/*.parquet', union_by_name = false)"
-            ).fetchone()
+            parts = connection.read_parquet(f"{folder}/*.parquet", union_by_name=False)
+            found = parts.aggregate('count(*), count(n), count("at")').fetchone()
     assert whole.schema.names == ["id", "name", "n", "at"]
     assert whole.schema.field("n").type == pa.decimal128(9, 2)
     assert found == (1501, 1, 0)
@@ -47,7 +48,7 @@ def test_columns_are_added_once(table: Table) -> None:
 
 def test_column_that_the_source_has_no_more_stays(table: Table) -> None:
     table.schema = WIDER
-    table.copy([(1, "a", "1.00", None)])
+    table.copy([(1, "a", Decimal("1.00"), None)])
     table.schema = schema_of({"id": "bigint", "at": "timestamp without time zone", "name": "text"})
     done = table.run(table.chunk([(1, None, "b"), (2, None, "c")]))
     assert "no column n" in done.prepared.notes[0]
