@@ -20,12 +20,15 @@ from django.db import connections
 from django_q.cluster import Cluster
 from django_q.conf import Conf
 
-from migrations_app import lifeline
+from migrations_app import dispatch, lifeline
 
 logger = logging.getLogger(__name__)
 
 _LOOK_EVERY_S = 0.5
 _END_WITHIN_S = 10.0
+#: Runs have been stopped before. A cluster whose workers are replaced after each task may wait for ever for one that
+#: would take the task in its hands; that task is a token, and nothing is lost with it.
+_RUNS_END_WITHIN_S = 3.0
 _FAILED = 1
 
 
@@ -51,8 +54,8 @@ def serve() -> int:
             return _end_group("the process above it has ended")
     stopping = threading.Thread(target=cluster.stop, daemon=True)
     stopping.start()
-    stopping.join(_END_WITHIN_S)
-    return _end_group("it did not end in time") if stopping.is_alive() else 0
+    stopping.join(_RUNS_END_WITHIN_S if Conf.CLUSTER_NAME == dispatch.CLUSTER else _END_WITHIN_S)
+    return _end_group("it did not end in time", logging.INFO) if stopping.is_alive() else 0
 
 
 class _Asked:
@@ -65,9 +68,9 @@ class _Asked:
         self.to_end = True
 
 
-def _end_group(reason: str) -> int:
+def _end_group(reason: str, level: int = logging.ERROR) -> int:
     """End every process of the cluster, this one included."""
-    logger.error("cluster %s is ended: %s", Conf.CLUSTER_NAME, reason, extra={"action": "cluster"})
+    logger.log(level, "cluster %s is ended: %s", Conf.CLUSTER_NAME, reason, extra={"action": "cluster"})
     logging.shutdown()
     os.killpg(os.getpgrp(), signal.SIGKILL)
     return _FAILED
