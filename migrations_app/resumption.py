@@ -13,6 +13,7 @@ from django.conf import settings
 from django.db.models.functions import Now
 
 from connectors.errors import ConnectorError, Recovery
+from connectors.mapping import Mode
 from migrations_app.enums import StopReason
 from migrations_app.models import Run
 
@@ -25,7 +26,8 @@ _LONGEST_DELAY_S = 600
 
 def after_stop(run: Run, reason: StopReason) -> dict[str, Any]:
     """What a stopped run's row says of going on: at once, on whichever host takes it."""
-    return {"resume_at": Now()} if run.supervised and reason in _RESUMING else {}
+    is_resumed = run.supervised and reason in _RESUMING and not _is_dumped(run)
+    return {"resume_at": Now()} if is_resumed else {}
 
 
 def after_failure(run: Run, error: BaseException, message: str) -> dict[str, Any]:
@@ -47,9 +49,14 @@ def delay_s(attempt: int) -> int:
 
 
 def _later(run: Run, reason: str) -> dict[str, Any]:
-    if not run.supervised:
+    if not run.supervised or _is_dumped(run):
         return {}
     if run.attempt >= settings.DMS_RESUME_LIMIT:
         given_up = f"it was resumed {run.attempt} times in a row without coming further; find the cause, then run it"
         return {"reason": f"{reason}; {given_up}"}
     return {"resume_at": Now() + timedelta(seconds=delay_s(run.attempt))}
+
+
+def _is_dumped(run: Run) -> bool:
+    """True for a dump whose snapshot is whole: a resumption would add another one, which nobody asked for."""
+    return run.plan.get("mode") == Mode.DUMPING and run.inserted > 0

@@ -290,3 +290,15 @@ def test_control_database_without_tables(bare_plane: Plane, tmp_path: Path) -> N
     assert refused.code == _FAILED
     assert "manage.py migrate" in refused.err
     assert "Traceback" not in refused.err
+
+
+def test_run_that_waits_for_a_worker_is_taken_by_the_command(shop: Shop) -> None:
+    shop.use(table("syncing"))
+    queued = shop.plane.run("run_migration", "shop", "--queue")
+    assert (queued.code, shop.plane.states()) == (0, ["queued"])
+    assert shop.plane.run("run_migration", "shop", "--queue").code == 3
+
+    assert shop.migrate().code == 0
+
+    assert shop.plane.states() == ["succeeded"]
+    shop.assert_equal()

@@ -135,6 +135,14 @@ def test_which_failures_are_resumed(error: Exception, *, is_resumed: bool) -> No
     assert (run.resume_at is not None) is is_resumed
 
 
+def test_dump_whose_snapshot_is_whole_is_not_dumped_again() -> None:
+    run = _claimed(plan={"mode": "dumping"}, inserted=3)
+    _expire(run)
+    recovery.reap()
+
+    assert Run.objects.get(pk=run.pk).resume_at is None
+
+
 def test_what_a_command_ran_is_left_to_whoever_ran_it() -> None:
     run = _claimed(supervised=False)
     _expire(run)

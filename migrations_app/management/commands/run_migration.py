@@ -16,7 +16,7 @@ from connectors.errors import ConfigError, ConnectorError
 from connectors.mapping import MappingError
 from migrations_app import plans, runner, runs
 from migrations_app.dry_run import describe
-from migrations_app.enums import TriggerKind
+from migrations_app.enums import RunState, TriggerKind
 from migrations_app.executing import execute_queued
 from migrations_app.management.console import console_on
 from migrations_app.management.outcomes import ExitCode, as_json, exit_code, print_outcomes
@@ -127,8 +127,11 @@ class Command(BaseCommand):
                 owner=None if options["queue"] else this_process(),
             )
         except runs.AlreadyRunningError as error:
-            self.stderr.write(str(error))
-            return error.run
+            if not _is_the_same(error.run, options):
+                self.stderr.write(str(error))
+                return error.run
+            # It waits for a worker, which may be long in coming; whoever claims it runs it.
+            run = error.run
         if options["queue"]:
             self._left |= {run.pk}
             return run
@@ -174,3 +177,9 @@ class Command(BaseCommand):
             self.stdout.write("\n\n".join(each.as_text() for each in described))
         if refused:
             raise CommandError("\n".join(refused), returncode=ExitCode.FAILED)
+
+
+def _is_the_same(run: Run, options: dict[str, Any]) -> bool:
+    """True for a run in the queue that nobody has begun, and that does what the command is to do."""
+    is_free = run.state == RunState.QUEUED and run.owner_pid is None
+    return is_free and not run.request and run.allow_deletes == options["allow_deletes"] and not options["queue"]
