@@ -48,7 +48,9 @@ def _no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     ],
     ids=["500", "slow-down", "done-unanswered", "cut-request", "cut-answer", "conflict", "late-failure"],
 )
-def test_any_request_that_fails_is_repeated(one_shelf: Shelf, behind: Place, s3_proxy: S3Proxy, fault: Fault) -> None:
+def test_any_request_that_fails_is_repeated(
+    one_shelf: Shelf, behind: Place, s3_proxy: S3Proxy, fault: Fault, step: int
+) -> None:
     contents = [BEFORE, AFTER]
     one_shelf.fill(one_shelf.opened(), contents[1], 1)
     for nth in range(0, 100, step):
