@@ -22,7 +22,7 @@ _FIXED_BELOW_32, _FIXED_BELOW_64 = 6, 15
 _DIGITS = Context(prec=200)
 
 
-def key_texts(column: pa.Array) -> list[str | None]:
+def key_texts(column: pa.Array | pa.ChunkedArray) -> list[str | None]:
     """The values of a key's column as text.
 
     Args:
@@ -76,7 +76,7 @@ def _text_of(type_: pa.DataType) -> Callable[[object], str]:
     return str
 
 
-def _time_texts(column: pa.Array) -> list[str | None]:
+def _time_texts(column: pa.Array | pa.ChunkedArray) -> list[str | None]:
     """``2024-01-01 00:00:00.5``, of instants in UTC and with ``+00``."""
     end = "" if column.type.tz is None else "+00"
     texts = column.cast(pa.timestamp("us")).cast(pa.string())

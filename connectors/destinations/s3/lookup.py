@@ -13,6 +13,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from connectors.arrow.key_texts import key_texts
 from connectors.base import RowStream
 from connectors.destinations.s3.keys import KeyForm, Positions, SortedKeys, deduplicate
 from connectors.destinations.s3.manifest import Part
@@ -123,13 +124,7 @@ def _missing(work: Work, key: KeyForm, rows: pa.Table) -> list[tuple[str, ...]]:
 
 def _texts(rows: pa.Table) -> list[tuple[str, ...]]:
     """Keys in a form that PostgreSQL reads."""
-    columns = []
-    for column in rows.columns:
-        if pa.types.is_binary(column.type):
-            columns.append([f"\\x{value.hex()}" for value in column.to_pylist()])
-        else:
-            columns.append(column.cast(pa.string()).to_pylist())
-    return list(zip(*columns, strict=True))
+    return list(zip(*(key_texts(column) for column in rows.columns), strict=True))
 
 
 def _held(work: Work, key: KeyForm, keys: SortedKeys, part: Part) -> Held:

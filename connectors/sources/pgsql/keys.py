@@ -58,10 +58,18 @@ def between(columns: Sequence[SourceColumn], after: Key | None, upto: Key | None
 
 def among(columns: Sequence[SourceColumn], keys: Sequence[Key]) -> sql.Composable:
     """The rows with these keys, by array, without a table at the source."""
-    arrays = [
-        sql.SQL("{}::{}[]").format(sql.Literal([key[place] for key in keys]), type_name(column))
-        for place, column in enumerate(columns)
-    ]
+    texts = [sql.Literal([key[place] for key in keys]) for place in range(len(columns))]
+    if any(column.type.local.endswith("[]") for column in columns):
+        # Of arrays there is no array: they would be the parts of one.
+        names = [sql.Identifier(f"key {place}") for place in range(len(columns))]
+        casts = [sql.SQL("{}::{}").format(name, type_name(column)) for name, column in zip(names, columns, strict=True)]
+        return sql.SQL("{} IN (SELECT {} FROM unnest({}) AS given ({}))").format(
+            key_tuple(columns),
+            sql.SQL(", ").join(casts),
+            sql.SQL(", ").join(sql.SQL("{}::text[]").format(each) for each in texts),
+            sql.SQL(", ").join(names),
+        )
+    arrays = [sql.SQL("{}::{}[]").format(each, type_name(column)) for each, column in zip(texts, columns, strict=True)]
     if len(columns) == 1:
         return sql.SQL("{} = ANY({})").format(key_tuple(columns), arrays[0])
     return sql.SQL("{} IN (SELECT * FROM unnest({}))").format(key_tuple(columns), sql.SQL(", ").join(arrays))
