@@ -36,6 +36,8 @@ _BLOCK_PARTS = 256
 _WAITING_BYTES = 512 * 1024 * 1024
 _POLL_S = 0.1
 _ABORT_S = 5.0
+#: So long an abort waits for pieces that are on their way: one that arrives after it can bring its upload back.
+_PIECES_S = 1.0
 
 
 @dataclass(slots=True)
@@ -82,6 +84,7 @@ class Publication:
         self._begun: list[_Outgoing] = []
         self._unrecorded: list[tuple[str, str]] = []
         self._unanswered = 0
+        self._sending = 0
         self._removed: list[Part] = []
         self._keys: set[str] = set()
         self._open_bytes = 0
@@ -200,6 +203,7 @@ class Publication:
         try:
             if self._recorder is not None:
                 self._objects.workers.run(self._recorder.join, urgent=True, deadline=deadline)
+            self._wait_for_pieces(min(deadline, time.monotonic() + _PIECES_S))
             self._withdraw(deadline)
         except ConnectorError as error:
             # Why the set is aborted is being reported; this is left to the next run.
@@ -225,9 +229,9 @@ class Publication:
         if not self._was_committing:
             abort_uploads(self._objects, uploads, deadline=deadline)
             uploads = set()
-            if self._unanswered:
-                # An upload may have been begun whose id never came back. The next `open` looks for such, provided
-                # that it finds the set open.
+            if self._unanswered or self._sending:
+                # An upload may have been begun whose id never came back, or brought back by a piece that comes late.
+                # The next `open` looks for such, provided that it finds the set open.
                 return
         try:
             make_void(self._documents, uploads, deadline=deadline)
@@ -235,6 +239,11 @@ class Publication:
             # The set is ready after all, or a successor has it: either way its uploads are not ours to abort.
             return
         self._documents.is_unsettled = False
+
+    def _wait_for_pieces(self, deadline: float) -> None:
+        with self._changed:
+            while self._sending and (left := deadline - time.monotonic()) > 0:
+                self._changed.wait(left)
 
     def _wait_for_uploads(self) -> list[_Outgoing]:
         with self._explained(), self._changed:
@@ -307,14 +316,20 @@ class Publication:
         return Pending(self.epoch, self._set_id, PendingState.OPEN, uploads)
 
     def _upload_piece(self, outgoing: _Outgoing, number: int) -> None:
-        if self._is_closing or self._error is not None:
-            return
+        with self._changed:
+            if self._is_closing or self._error is not None:
+                return
+            self._sending += 1
         try:
             etag = self._objects.upload_piece(outgoing.path, outgoing.part.key, outgoing.upload_id, number)
         except BaseException as error:  # noqa: BLE001 - raised again in the thread that produces the parts
+            with self._changed:
+                self._sending -= 1
+                self._unanswered += 1
             self._fail(error)
             return
         with self._changed:
+            self._sending -= 1
             outgoing.etags[number] = etag
             self._open_pieces -= 1
             if len(outgoing.etags) == outgoing.piece_count:
