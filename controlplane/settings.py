@@ -194,10 +194,10 @@ REST_FRAMEWORK = {
 #: stays 0.5, since a hung worker is ended only when its countdown hits zero exactly.
 DMS_RUN_WORKERS = env.int("DMS_RUN_WORKERS", default=4)
 #: Redis carries the tasks when it is named, else the control database does. What Redis loses is sent again.
-_BROKER_URL = env.str("DMS_BROKER_URL", default="")
+DMS_BROKER_URL = env.str("DMS_BROKER_URL", default="")
 Q_CLUSTER: dict[str, Any] = {
     "name": "control",
-    **({"redis": _BROKER_URL} if _BROKER_URL else {"orm": "default"}),
+    **({"broker_class": "controlplane.broker.RedisBroker"} if DMS_BROKER_URL else {"orm": "default"}),
     "poll": 0.5,
     # A tick, the one that takes over from it, and what the two hand on.
     "workers": 3,

@@ -13,6 +13,10 @@ logger = logging.getLogger(__name__)
 T = TypeVar("T")
 
 
+class QueueAwayError(Exception):
+    """What carries tasks is away. A task that was not sent is sent again by whoever looks next."""
+
+
 def attempt(step: Callable[[], T]) -> T | None:
     """Take a step; None when it failed, which the log tells."""
     try:
@@ -21,6 +25,8 @@ def attempt(step: Callable[[], T]) -> T | None:
         # It restarts, or another process holds it; the next time tells.
         logger.warning("control database: %s", type(error).__name__, extra={"action": "attempt"})
         connection.close()
+    except QueueAwayError as error:
+        logger.warning("%s", error, extra={"action": "attempt"})
     except Exception:
         logger.exception("a step failed", extra={"action": "attempt"})
     return None

@@ -21,6 +21,7 @@ from types import FrameType
 from django.conf import settings
 from django.db.models.functions import Now
 from django.utils import timezone
+from django_q.brokers import get_broker
 from django_q.models import Schedule
 from django_q.tasks import async_task
 
@@ -100,6 +101,7 @@ class Supervisor:
     _send_tick_at: float = 0.0
     _latest_start: datetime | None = None
     _idle_since: float = field(default_factory=time.monotonic)
+    _carried_since: float = field(default_factory=time.monotonic)
 
     def serve(self) -> None:
         """Work until SIGTERM or SIGINT."""
@@ -143,6 +145,10 @@ class Supervisor:
     def _tend(self) -> None:
         hosts.beat(self.host, self._holder, {"host": self.host, "pid": os.getpid(), "slots": settings.DMS_RUN_WORKERS})
         runs.release_gone(self.host)
+        if not attempt(get_broker(dispatch.CLUSTER).ping):
+            # Whoever is sent nothing takes nothing, and is not to be ended for it.
+            self._idle_since = self._carried_since = time.monotonic()
+            return
         self._tend_tick()
         self._tend_runs()
 
@@ -152,7 +158,8 @@ class Supervisor:
         if beats.filter(at__gt=Now() - _TICK_LATE).exists():
             return
         control = self._members[CLUSTERS.index(ticking.CLUSTER)]
-        if control.has_been_up_s > _STEADY_S and not beats.filter(at__gt=Now() - 4 * _TICK_LATE).exists():
+        waited_s = min(control.has_been_up_s, time.monotonic() - self._carried_since)
+        if waited_s > _STEADY_S and not beats.filter(at__gt=Now() - 4 * _TICK_LATE).exists():
             self._restart(control)
         elif time.monotonic() >= self._send_tick_at:
             self._send_tick_at = time.monotonic() + _TICK_SEND_EVERY_S

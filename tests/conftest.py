@@ -1,8 +1,8 @@
 """The servers and databases that tests share.
 
-One PostgreSQL, one MongoDB and one S3 server serve a whole test run, all its parallel workers included; each
-test has databases and buckets of its own. `DMS_TEST_POSTGRES`, `DMS_TEST_MONGO` and `DMS_TEST_S3` put the tests
-on other servers.
+One PostgreSQL, one MongoDB, one S3 and one Redis server serve a whole test run, all its parallel workers included;
+each test has databases and buckets of its own. `DMS_TEST_POSTGRES`, `DMS_TEST_MONGO`, `DMS_TEST_S3` and
+`DMS_TEST_REDIS` put the tests on other servers.
 """
 
 from __future__ import annotations
@@ -14,8 +14,18 @@ from pathlib import Path
 
 import pytest
 
-from controlplane.sandbox import MongoServer, PostgresServer, S3Server, Servers, ensure_servers
-from controlplane.sandbox.keeper import MONGO, MONGO_URL, POSTGRES, POSTGRES_URL, S3, S3_URL, KeeperOptions
+from controlplane.sandbox import MongoServer, PostgresServer, RedisServer, S3Server, Servers, ensure_servers
+from controlplane.sandbox.keeper import (
+    MONGO,
+    MONGO_URL,
+    POSTGRES,
+    POSTGRES_URL,
+    REDIS,
+    REDIS_URL,
+    S3,
+    S3_URL,
+    KeeperOptions,
+)
 from tests.buckets import Bucket, new_bucket
 from tests.databases import PgDatabase, new_database
 from tests.s3_faults import S3Proxy, run_proxy
@@ -50,6 +60,17 @@ def s3(tmp_path_factory: pytest.TempPathFactory) -> S3Server:
     if url:
         return S3Server.from_url(url)
     server = _shared_servers(tmp_path_factory, S3).s3
+    assert server is not None
+    return server
+
+
+@pytest.fixture(scope="session")
+def redis_server(tmp_path_factory: pytest.TempPathFactory) -> RedisServer:
+    """The Redis server of this test run."""
+    url = os.environ.get(REDIS_URL)
+    if url:
+        return RedisServer(url.rstrip("/"))
+    server = _shared_servers(tmp_path_factory, REDIS).redis
     assert server is not None
     return server
 

@@ -28,11 +28,14 @@ import psutil
 from controlplane.sandbox.mongo import MongoProcess, MongoServer
 from controlplane.sandbox.postgres import PostgresProcess, PostgresServer, PostgresSettings
 from controlplane.sandbox.process import SandboxError, is_reachable, scratch_directory
+from controlplane.sandbox.redis import RedisProcess, RedisServer
 from controlplane.sandbox.s3 import S3Process, S3Server
 
-POSTGRES, MONGO, S3 = "postgres", "mongo", "s3"
+POSTGRES, MONGO, S3, REDIS = "postgres", "mongo", "s3", "redis"
+#: What is started unless others are named; Redis is wanted by few.
 SERVICES = (POSTGRES, MONGO, S3)
 POSTGRES_URL, MONGO_URL, S3_URL = "DMS_TEST_POSTGRES", "DMS_TEST_MONGO", "DMS_TEST_S3"
+REDIS_URL = "DMS_TEST_REDIS"
 PROJECT_ROOT = Path(__file__).resolve().parents[2]
 
 _START_TIMEOUT_S = 60
@@ -51,6 +54,7 @@ class Servers:
     postgres: PostgresServer | None = None
     mongo: MongoServer | None = None
     s3: S3Server | None = None
+    redis: RedisServer | None = None
 
     def environment(self) -> dict[str, str]:
         """Return the variables that point the tests, or a script, at these servers."""
@@ -61,6 +65,8 @@ class Servers:
             found[MONGO_URL] = self.mongo.url
         if self.s3 is not None:
             found[S3_URL] = self.s3.url
+        if self.redis is not None:
+            found[REDIS_URL] = self.redis.url
         return found
 
 
@@ -70,7 +76,7 @@ class KeeperOptions:
 
     Attributes:
         state_path: Where it writes what it holds up; the file goes away with it.
-        services: Names out of `SERVICES`.
+        services: Names out of `SERVICES`, or `REDIS`.
         directory: Where the servers keep their files; None for a temporary one that goes with the keeper.
         watched_pid: The process whose end ends the keeper; None to stay until it is told to stop.
         durable: Whether PostgreSQL keeps what was committed when the machine crashes.
@@ -100,7 +106,7 @@ def state_path(directory: Path | None = None) -> Path:
 
 
 def sandbox_env(directory: Path | None = None) -> dict[str, str]:
-    """Return `DMS_TEST_POSTGRES`, `DMS_TEST_MONGO` and `DMS_TEST_S3` of the sandbox that is up.
+    """Return `DMS_TEST_POSTGRES`, `DMS_TEST_MONGO`, ... of the sandbox that is up.
 
     Raises:
         SandboxError: When no sandbox is up.
@@ -128,11 +134,12 @@ def read_servers(path: Path) -> Servers | None:
     state = _read_state(path)
     if state is None or _keeper_process(state) is None:
         return None
-    postgres, mongo, s3 = (state.get(service) for service in SERVICES)
+    postgres, mongo, s3, redis = (state.get(service) for service in (*SERVICES, REDIS))
     return Servers(
         postgres=None if postgres is None else PostgresServer(**postgres),
         mongo=None if mongo is None else MongoServer(**mongo),
         s3=None if s3 is None else S3Server(**s3),
+        redis=None if redis is None else RedisServer(**redis),
     )
 
 
@@ -165,7 +172,7 @@ def serve(options: KeeperOptions) -> None:
 
 
 def _start_servers(options: KeeperOptions, directory: Path, stack: contextlib.ExitStack) -> Servers:
-    postgres = mongo = s3 = None
+    postgres = mongo = s3 = redis = None
     if POSTGRES in options.services:
         settings = PostgresSettings(durable=options.durable)
         running = PostgresProcess.start(directory / POSTGRES, settings)
@@ -179,7 +186,11 @@ def _start_servers(options: KeeperOptions, directory: Path, stack: contextlib.Ex
         objects = S3Process.start(directory / S3)
         stack.callback(objects.stop)
         s3 = objects.server
-    return Servers(postgres, mongo, s3)
+    if REDIS in options.services:
+        broker = RedisProcess.start(directory / REDIS)
+        stack.callback(broker.stop)
+        redis = broker.server
+    return Servers(postgres, mongo, s3, redis)
 
 
 @contextlib.contextmanager
