@@ -6,7 +6,7 @@ import secrets
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -41,7 +41,7 @@ class RedisServer:
         url: `redis://:password@host:port`, without a database.
     """
 
-    url: str
+    url: str = field(repr=False)
 
     def database(self, number: int) -> str:
         """Return the URL of one of its databases."""
