@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import boto3
+import pytest
 from botocore.config import Config as ClientConfig
 from pydantic import SecretStr
 
@@ -27,6 +28,8 @@ OPTIONS = Options(connect_timeout_s=2, statement_timeout_s=5)
 #: What a table holds before the set that the tests disturb, and after it.
 BEFORE = {"x=1/a.parquet": b"a1", "x=1/b.parquet": b"b1", "c.parquet": b"c1"}
 AFTER = {"x=1/a.parquet": b"a2", "x=1/b.parquet": b"b2", "x=2/d.parquet": b"d2"}
+#: Steps of those tests that disturb a set at each of its requests in turn: every one when asked for, else some.
+SWEEPS = [pytest.param(1, marks=pytest.mark.stress), 4]
 
 
 @dataclass(frozen=True)

@@ -39,14 +39,24 @@ def _no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     [
         (Fault(How.ANSWER), 3),
         (Fault(How.ANSWER, status=503, code="SlowDown", times=3), 4),
-        (Fault(How.DROP_ANSWER), 1),
+        (Fault(How.DROP_ANSWER), 3),
+        pytest.param(Fault(How.DROP_ANSWER), 1, marks=pytest.mark.stress),
         (Fault(How.CUT_REQUEST), 3),
         (Fault(How.CUT_ANSWER), 3),
         (Fault(How.ANSWER, operation="PutObject", status=409, code="ConditionalRequestConflict"), 2),
         # Completing an upload can fail after its answer has begun.
         (Fault(How.ANSWER, operation="CompleteMultipartUpload", status=200, code="InternalError"), 1),
     ],
-    ids=["500", "slow-down", "done-unanswered", "cut-request", "cut-answer", "conflict", "late-failure"],
+    ids=[
+        "500",
+        "slow-down",
+        "done-unanswered",
+        "each-done-unanswered",
+        "cut-request",
+        "cut-answer",
+        "conflict",
+        "late-failure",
+    ],
 )
 def test_any_request_that_fails_is_repeated(
     one_shelf: Shelf, behind: Place, s3_proxy: S3Proxy, fault: Fault, step: int

@@ -8,7 +8,7 @@ import pytest
 
 from connectors.faults import OBJECT_STORE_POINTS, FaultPoint
 from tests.destinations.s3.mortal import KILLED, Mortals, mortals
-from tests.destinations.s3.store import AFTER, BEFORE, Shelf
+from tests.destinations.s3.store import AFTER, BEFORE, SWEEPS, Shelf
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
 _BEFORE_THE_COMMIT = {
@@ -46,9 +46,10 @@ def _assert_whole(one: Shelf) -> bool:
 
 
 @pytest.mark.parametrize("when", ["before", "after"])
-def test_writer_killed_at_every_request(filled: Shelf, killer: Mortals, when: str) -> None:
+@pytest.mark.parametrize("step", SWEEPS)
+def test_writer_killed_at_every_request(filled: Shelf, killer: Mortals, when: str, step: int) -> None:
     commits = []
-    for nth in range(1, 100):
+    for nth in range(1, 100, step):
         ended = killer.run(filled.place, kill=when, nth=nth)
         commits.append(_assert_whole(filled))
         if ended.status == 0:
@@ -56,11 +57,11 @@ def test_writer_killed_at_every_request(filled: Shelf, killer: Mortals, when: st
         assert ended.status == KILLED
         if commits[-1]:
             _reset(filled)
-    assert len(commits) > 12
+    assert len(commits) > 12 // step
     assert commits[-1]
     # Once the set is committed, no later death undoes it.
     assert commits == sorted(commits)
-    assert commits.count(True) > 5
+    assert commits.count(True) > 5 // step
 
 
 @pytest.mark.parametrize("point", sorted(OBJECT_STORE_POINTS | {FaultPoint.BEFORE_DEST_COMMIT}))
@@ -76,9 +77,10 @@ def test_writer_killed_at_every_fault_point(filled: Shelf, killer: Mortals, poin
 
 
 @pytest.mark.parametrize(("at", "when"), [("before_dest_commit", "after"), ("during_publish:2", "before")])
-def test_run_that_makes_good_is_killed_too(filled: Shelf, killer: Mortals, when: str, at: str) -> None:
+@pytest.mark.parametrize("step", SWEEPS)
+def test_run_that_makes_good_is_killed_too(filled: Shelf, killer: Mortals, when: str, at: str, step: int) -> None:
     is_committed = at.startswith("during")
-    for nth in range(1, 60):
+    for nth in range(1, 60, step):
         assert killer.run(filled.place, fault=f"{at}=exit").status == KILLED
         ended = killer.run(filled.place, does="open", kill=when, nth=nth)
         assert _assert_whole(filled) == is_committed

@@ -11,7 +11,7 @@ import pytest
 from connectors.base import Options
 from connectors.destinations.s3.opening import TableState
 from connectors.errors import ConnectorError, Fenced
-from tests.destinations.s3.store import AFTER, BEFORE, Place, Shelf
+from tests.destinations.s3.store import AFTER, BEFORE, SWEEPS, Place, Shelf
 from tests.s3_faults import Fault, How, S3Proxy
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
@@ -55,8 +55,9 @@ def _through(proxy: S3Proxy, place: Place) -> Place:
     return replace(place, endpoint_url=proxy.server.endpoint_url)
 
 
-def test_writer_frozen_at_any_request_is_fenced_when_it_wakes(one_shelf: Shelf, s3_proxy: S3Proxy) -> None:
-    for nth in range(100):
+@pytest.mark.parametrize("step", SWEEPS)
+def test_writer_frozen_at_any_request_is_fenced_when_it_wakes(one_shelf: Shelf, s3_proxy: S3Proxy, step: int) -> None:
+    for nth in range(0, 100, step):
         one_shelf.fill(one_shelf.opened(), BEFORE, 1)
         zombie = one_shelf.opened(place=_through(s3_proxy, one_shelf.place), options=_PATIENT)
         held = s3_proxy.add(Fault(How.HOLD, skip=nth))
@@ -83,9 +84,12 @@ def test_writer_frozen_at_any_request_is_fenced_when_it_wakes(one_shelf: Shelf, 
     assert nth > 12
 
 
-def test_request_that_arrives_long_after_it_was_given_up_changes_nothing(one_shelf: Shelf, s3_proxy: S3Proxy) -> None:
+@pytest.mark.parametrize("step", SWEEPS)
+def test_request_that_arrives_long_after_it_was_given_up_changes_nothing(
+    one_shelf: Shelf, s3_proxy: S3Proxy, step: int
+) -> None:
     hasty = Options(connect_timeout_s=2, statement_timeout_s=1)
-    for nth in range(0, 100, 2):
+    for nth in range(0, 100, step):
         table = one_shelf.opened(place=_through(s3_proxy, one_shelf.place), options=hasty)
         one_shelf.fill(table, BEFORE, 1)
         held = s3_proxy.add(Fault(How.HOLD, skip=nth))
