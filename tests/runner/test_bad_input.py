@@ -140,7 +140,7 @@ def test_lock_that_is_held_for_too_long(shop: Shop) -> None:
     shop.change()
     with closing(shop.destination.connect()) as holder, holder.cursor() as cursor:
         cursor.execute("UPDATE arrived.orders SET name = name WHERE id = 7")
-        failed = shop.migrate()
+        failed = shop.migrate(DMS_RECONNECTS=0)
         holder.rollback()
 
     assert (failed.code, failed.err) == (1, "")

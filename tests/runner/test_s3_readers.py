@@ -106,7 +106,7 @@ def lasting_lake(
         yield lake
 
 
-@pytest.mark.parametrize("name", ["dumping", "dumping_days"])
+@pytest.mark.parametrize("name", [pytest.param("dumping", marks=pytest.mark.stress), "dumping_days"])
 def test_dump_appears_at_once(lasting_lake: Lake, name: str) -> None:
     lake = lasting_lake.of(name)
     runs = _RUNS // 2
@@ -142,7 +142,7 @@ def _partial_windows(polls: list[Poll]) -> dict[Any, float]:
     return {snapshot: last[snapshot] - began for snapshot, began in first.items()}
 
 
-@pytest.mark.parametrize("name", ["syncing", "syncing_days"])
+@pytest.mark.parametrize("name", ["syncing", pytest.param("syncing_days", marks=pytest.mark.stress)])
 def test_no_key_twice_and_none_lost_while_a_table_is_synced(lasting_lake: Lake, name: str) -> None:
     lake = lasting_lake.of(name)
     runs = _RUNS // 2

@@ -211,6 +211,8 @@ def test_child_that_hangs_is_killed_when_its_lease_has_expired(slow_shop: Shop, 
     slow_shop.assert_equal()
 
 
+# It takes as long as the supervisor waits before it believes that a cluster takes no work.
+@pytest.mark.stress
 @pytest.mark.timeout(300)
 def test_worker_whose_idle_slots_were_killed_serves_again(shop: Shop, hosts: Hosts) -> None:
     shop.use(table("syncing"))
