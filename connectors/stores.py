@@ -116,7 +116,8 @@ class MongoStore:
             if self._collection.replace_one(older, document).matched_count:
                 return True
             if self._collection.find_one({name: value}, {"_id": 1}) is not None:
-                return False
+                # It may have come between the two questions, and with older news.
+                return bool(self._collection.replace_one(older, document).matched_count)
             # Two writers may both find nothing. The id is made of the key, so that one of them fails here.
             try:
                 self._collection.insert_one({"_id": f"{name}:{value}", **document})

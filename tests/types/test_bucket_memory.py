@@ -24,7 +24,7 @@ def add_wide_rows(database: PgDatabase, name: str, rows: int) -> None:
     )
 
 
-@pytest.mark.slow
+@pytest.mark.stress
 @pytest.mark.timeout(300)
 def test_many_wide_cells_need_no_more_than_a_few(pg_database: PgDatabase, s3_bucket: Bucket) -> None:
     peaks: dict[int, list[int]] = {}

@@ -155,7 +155,7 @@ def test_keys_that_the_table_lacks_are_named(table: Table) -> None:
     table.copy([(at, Decimal("1.00"))])
     with table.opened() as (destination, _, _):
         asked = table.rows((at, Decimal("1.00")), (at, Decimal("2.50")))
-        assert destination.missing_keys(asked) == [("2024-01-02 03:04:05.000006", "2.50")]
+        assert destination.missing_keys(asked) == [("2024-01-02 03:04:05.000006", "2.5")]
 
 
 def test_question_for_missing_keys_sees_what_was_yielded_before(table: Table) -> None:
