@@ -119,9 +119,5 @@ def _launch(server: MongoServer, directory: Path, port: int) -> ServerProcess:
         # It has no objection to root, and nobody else may be able to read this Python.
         account=None,
     )
-    try:
-        process.wait_until(server.is_ready, timeout_s=_START_TIMEOUT_S)
-    except BaseException:
-        process.kill()
-        raise
+    process.wait_until(server.is_ready, timeout_s=_START_TIMEOUT_S)
     return process

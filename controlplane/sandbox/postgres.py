@@ -233,11 +233,7 @@ def _launch(
         directory=directory,
         account=account,
     )
-    try:
-        process.wait_until(server.is_ready, timeout_s=_START_TIMEOUT_S)
-    except BaseException:
-        process.kill()
-        raise
+    process.wait_until(server.is_ready, timeout_s=_START_TIMEOUT_S)
     return process
 
 

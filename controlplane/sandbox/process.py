@@ -146,21 +146,25 @@ class ServerProcess:
         return self.popen.pid
 
     def wait_until(self, is_ready: Callable[[], bool], *, timeout_s: float) -> None:
-        """Wait until the server answers.
+        """Wait until the server answers; one that does not is killed.
 
         Raises:
             SandboxError: When it ended before, or did not answer in time; with the end of its log.
         """
-        deadline = time.monotonic() + timeout_s
-        while not is_ready():
-            code = self.popen.poll()
-            if code is not None:
-                msg = f"{self.name} ended at its start with code {code}: {self.log_tail()}"
-                raise SandboxError(msg)
-            if time.monotonic() > deadline:
-                msg = f"{self.name} did not answer within {timeout_s:g} s: {self.log_tail()}"
-                raise SandboxError(msg)
-            time.sleep(_POLL_S)
+        try:
+            deadline = time.monotonic() + timeout_s
+            while not is_ready():
+                code = self.popen.poll()
+                if code is not None:
+                    msg = f"{self.name} ended at its start with code {code}: {self.log_tail()}"
+                    raise SandboxError(msg)
+                if time.monotonic() > deadline:
+                    msg = f"{self.name} did not answer within {timeout_s:g} s: {self.log_tail()}"
+                    raise SandboxError(msg)
+                time.sleep(_POLL_S)
+        except BaseException:
+            self.kill()
+            raise
 
     def stop(self, how: signal.Signals = signal.SIGTERM, *, timeout_s: float = 15) -> None:
         """Ask the server to end, and kill it when it does not."""

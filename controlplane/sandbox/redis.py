@@ -130,11 +130,7 @@ def _launch(server: RedisServer, directory: Path) -> ServerProcess:
         account=None,
         end_orphan_with=signal.SIGTERM,
     )
-    try:
-        process.wait_until(server.is_ready, timeout_s=_START_TIMEOUT_S)
-    except BaseException:
-        process.kill()
-        raise
+    process.wait_until(server.is_ready, timeout_s=_START_TIMEOUT_S)
     return process
 
 

@@ -223,11 +223,7 @@ def _launch(server: S3Server, directory: Path, ports: dict[str, int]) -> ServerP
         environment={"HOME": str(directory), "PATH": os.defpath, "GOMEMLIMIT": _MEMORY_LIMIT},
         end_orphan_with=signal.SIGKILL,
     )
-    try:
-        process.wait_until(lambda: server.is_ready() and _has_volumes(ports), timeout_s=_START_TIMEOUT_S)
-    except BaseException:
-        process.kill()
-        raise
+    process.wait_until(lambda: server.is_ready() and _has_volumes(ports), timeout_s=_START_TIMEOUT_S)
     return process
 
 
