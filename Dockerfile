@@ -8,7 +8,8 @@ FROM python:${PYTHON}-slim AS packages
 WORKDIR /build
 COPY requirements.lock .
 RUN python -m venv /venv \
-    && /venv/bin/python -m pip install --no-cache-dir --disable-pip-version-check --require-hashes -r requirements.lock
+    && /venv/bin/python -m pip install --no-cache-dir --disable-pip-version-check \
+        --no-deps --require-hashes -r requirements.lock
 
 FROM python:${PYTHON}-slim
 RUN groupadd --system --gid 10001 dms \
