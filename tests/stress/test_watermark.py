@@ -13,6 +13,7 @@ import pytest
 from connectors.sources.pgsql import watermark
 from tests.builders import make_mapping, make_table, run_once
 from tests.databases import PgDatabase
+from tests.runner.plane import wait_until
 from tests.stress.load import _is_ours
 from tests.stress.open_transactions import Observer, observer, plain_reader, prepared, transaction
 
@@ -24,6 +25,7 @@ INSERT INTO orders (note) SELECT 'order ' || n FROM generate_series(1, 100) n;
 CREATE TABLE others (id int);
 """
 INSERT = "INSERT INTO orders (note) VALUES ('open')"
+_WAITS_FOR = "SELECT wait_event FROM pg_stat_activity WHERE pid = %s"
 
 
 @pytest.fixture
@@ -92,6 +94,8 @@ def test_a_frozen_backend_that_waits_for_its_client_is_not_waited_for(source: Pg
         pid = idle.info.backend_pid
         if not _is_ours(pid):
             pytest.skip("the server's processes cannot be stopped from here")
+        # It answers before it waits again, and would be at the edge of a transaction in between.
+        wait_until(lambda: source.value(_WAITS_FOR, [pid]) == "ClientRead", "backend that waits for its client")
         os.kill(pid, signal.SIGSTOP)
         try:
             before = now(source)

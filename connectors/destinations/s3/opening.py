@@ -133,7 +133,11 @@ class TableState:
         for _ in range(_ATTEMPTS):
             found = self._documents.read_manifest()
             if found is None:
-                self._refuse_foreign_objects()
+                if not self._is_vacant():
+                    # Another first run's manifest may have come between the two questions.
+                    if self._documents.read_manifest() is not None:
+                        continue
+                    raise self._foreign_objects()
                 wanted = Manifest(self._stream.unique_id, epoch_floor + 1)
             else:
                 wanted = self._raised(found, epoch_floor)
@@ -220,12 +224,14 @@ class TableState:
             )
             return set()
 
-    def _refuse_foreign_objects(self) -> None:
+    def _is_vacant(self) -> bool:
+        """True when nothing lies under the prefix that a table could be."""
         probes = f"{STATE_DIRECTORY}probe-"
         # A key that ends where the prefix ends is the empty object that some tools take for a directory.
-        if all(not each.key or each.key.startswith(probes) for each in self.objects.list_page()):
-            return
-        raise self._error(
+        return all(not each.key or each.key.startswith(probes) for each in self.objects.list_page())
+
+    def _foreign_objects(self) -> ConnectorError:
+        return self._error(
             ConfigError,
             f"{self.objects.prefix} in bucket {self.objects.bucket} holds objects, but no {MANIFEST_KEY} that says what"
             " they are; set another `s3_suffix` on the destination, move the objects away, or, when they are this"

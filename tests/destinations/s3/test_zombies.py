@@ -174,6 +174,24 @@ def test_opener_frozen_at_any_request_is_fenced_or_wins(one_shelf: Shelf, s3_pro
     assert nth >= 4
 
 
+def test_two_first_runs_that_open_at_once_take_nothing_of_each_other_for_foreign(
+    one_shelf: Shelf, s3_proxy: S3Proxy
+) -> None:
+    slow = one_shelf.table(place=_through(s3_proxy, one_shelf.place), options=_PATIENT)
+    held = s3_proxy.add(Fault(How.HOLD, operation="ListObjectsV2"))
+    thread = threading.Thread(target=slow.open, args=[0])
+    thread.start()
+    assert held.arrived()
+    quick = one_shelf.opened()
+    one_shelf.fill(quick, BEFORE, 1)
+    held.release()
+    thread.join()
+    assert slow.epoch > quick.epoch
+    with pytest.raises(Fenced):
+        one_shelf.fill(quick, AFTER, 2)
+    one_shelf.assert_holds(BEFORE, {"n": 1})
+
+
 def test_many_open_at_once_and_one_can_write(one_shelf: Shelf) -> None:
     tables = [one_shelf.table() for _ in range(6)]
     barrier = threading.Barrier(len(tables))
