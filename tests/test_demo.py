@@ -80,15 +80,19 @@ EXPECTED = {
 }
 
 
-def test_every_mode_ends_equal(first: Outcome) -> None:
-    assert first.code == 0, first.text
-    table = first.text[first.text.index("stream  ") :]
-    assert "All 13 streams are equal" in first.text
+def assert_all_is_equal(outcome: Outcome) -> None:
+    assert outcome.code == 0, outcome.text
+    table = outcome.text[outcome.text.index("stream  ") :]
+    assert "All 13 streams are equal" in outcome.text
     for (name, destination_name), (mode, inserted, updated, deleted, source, destination) in EXPECTED.items():
         counts = rf"{inserted:,}\s+{updated:,}\s+{deleted:,}\s+{source:,}\s+{destination:,}\s+yes"
         assert re.search(
             rf"^{re.escape(name)}\s+{destination_name}\s+{mode}\s+[\d,]+\s+[\d,]+\s+{counts}", table, re.MULTILINE
         ), table
+
+
+def test_every_mode_ends_equal(first: Outcome) -> None:
+    assert_all_is_equal(first)
 
 
 def test_no_password_is_shown_but_those_of_the_demo_itself(first: Outcome, directory: Path) -> None:
@@ -138,13 +142,13 @@ def test_a_file_that_somebody_put_into_the_bucket_is_found(first: Outcome, direc
     finally:
         bucket.delete(copy)
     assert found.code == 1
-    assert "shop_lake_DMS_audit_log_lake: a plain reader finds 2,080 rows with 1040 keys" in found.text
+    assert "shop_lake_DMS_audit_log_lake: a plain reader finds 2,080 rows with 1,040 keys" in found.text
     assert "NOT EQUAL: " in found.text
 
 
 def test_a_second_demo_starts_anew(first: Outcome, directory: Path) -> None:
     assert first.code == 0, first.text
-    again = demo(directory, "--rows", "1000")
-    assert again.code == 0, again.text
-    assert "All 13 streams are equal" in again.text
+    # As many rows as before: the other tests look at what this one leaves, whichever comes first.
+    again = demo(directory, "--rows", "2000")
+    assert_all_is_equal(again)
     assert "The servers stay up" in again.text

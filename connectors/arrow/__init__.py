@@ -2,3 +2,7 @@
 
 Imported lazily: pyarrow costs half a second, which runs between two PostgreSQL servers need not spend.
 """
+
+from connectors.arrow.no_pandas import keep_pandas_out
+
+keep_pandas_out()

@@ -88,7 +88,7 @@ def look_into_lake(place: Place, teller: Teller, verified: dict[str, Verified]) 
         found = lake.look_into(place.s3, f"sql/{SHOP}/{there.table}/", there.key)
         teller.found(found)
         if not found.confirms(there.destination_rows):
-            remark = f"a plain reader finds {found.current_rows:,} rows with {found.key_count} keys in the bucket"
+            remark = f"a plain reader finds {found.current_rows:,} rows with {found.key_count:,} keys in the bucket"
             confirmed[stream] = replace(there, is_equal=False, remarks=(*there.remarks, remark))
     return confirmed
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import partial
 
 import pyarrow as pa
 
+from connectors.destinations.s3.behind import Behind
 from connectors.destinations.s3.buckets import Buckets
 from connectors.destinations.s3.keys import KeyForm
 from connectors.destinations.s3.manifest import Manifest
@@ -13,6 +15,8 @@ from connectors.destinations.s3.parts import PartWriter, snapshot_of
 from connectors.destinations.s3.publication import Publication
 from connectors.destinations.s3.staging import Partitions
 from connectors.destinations.s3.work import Work, null_keys
+
+_BATCHES_BEHIND = 2
 
 Bounds = tuple[int | bytes, int | bytes]
 
@@ -36,6 +40,7 @@ class Appending:
         self._work = work
         self._snapshot: str | None = None
         self._writer: PartWriter | None = None
+        self._behind = Behind("parquet", _BATCHES_BEHIND)
         self._partitions = Partitions()
         self._buckets: Buckets | None = None
         self._taken: list[Bounds] | None = None
@@ -66,13 +71,15 @@ class Appending:
     def finish(self) -> None:
         """Hand the last parts to the publication."""
         if self._writer is not None:
-            self._writer.close()
+            self._behind.call(self._writer.close)
+            self._behind.finish()
         if self._buckets is not None:
             for number in self._buckets.numbers():
                 self._write_partition(self._buckets, number)
 
     def close(self) -> None:
         """Delete what is on local disk, and abort what was not committed."""
+        self._behind.close()
         if self._writer is not None:
             self._writer.discard()
         if self._buckets is not None:
@@ -92,7 +99,8 @@ class Appending:
             return
         if self._writer is None:
             self._writer = self._work.part_writer(self.publication, "", snapshot=self._snapshot)
-        self._writer.write(batch)
+        # The server goes on with the next rows while these become Parquet.
+        self._behind.call(partial(self._writer.write, batch))
 
     def _write_partition(self, buckets: Buckets, number: int) -> None:
         partition = self._partitions.names[number]

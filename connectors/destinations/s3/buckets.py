@@ -16,6 +16,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from connectors.arrow.arrays import of_numpy
+
 BucketNumbers = npt.NDArray[np.int64]
 
 # Rows this wide are written where they stand: sorting would copy each of them once more.
@@ -136,7 +138,7 @@ class Buckets:
         self._held_bytes = 0
         if np.any(numbers[1:] < numbers[:-1]):
             order = np.argsort(numbers, kind="stable")
-            table, numbers = table.take(pa.array(order)), numbers[order]
+            table, numbers = table.take(of_numpy(order)), numbers[order]
         start = 0
         for batch in table.to_batches():
             self._write_runs(batch, numbers[start : start + batch.num_rows])

@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from connectors.arrow.arrays import one_array
 from connectors.arrow.hashing import Hashes, row_hashes
 from connectors.destinations.s3.keys import KeyForm
 from connectors.destinations.s3.manifest import Part
@@ -154,7 +155,7 @@ def _hashes(contents: Contents, part: Part, names: Sequence[str], passes: int, n
     """The hashes of a part's rows that one of several passes looks at."""
     found = [np.empty(0, np.int64)]
     for table in _groups(contents, part, names):
-        hashes = row_hashes([table.column(name).combine_chunks() for name in names])
+        hashes = row_hashes([one_array(table.column(name)) for name in names])
         found.append(hashes[hashes % passes == number])
     return np.concatenate(found)
 

@@ -16,6 +16,8 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from connectors.arrow.arrays import of_numpy, one_array
+
 Positions = npt.NDArray[np.int64]
 Flags = npt.NDArray[np.bool_]
 
@@ -53,7 +55,7 @@ class KeyForm:
 
     def encode(self, rows: pa.RecordBatch | pa.Table) -> pa.Array:
         """The keys of the rows; NULL where a column of the key is NULL."""
-        columns = [_whole(rows.column(name)) for name in self.names]
+        columns = [one_array(rows.column(name)) for name in self.names]
         if self.is_number:
             return _numbers(columns[0])
         if len(columns) == 1:
@@ -161,13 +163,13 @@ def deduplicate(keys: pa.Array, chunk_starts: Sequence[int]) -> Deduplicated:
         chunk_starts: The row with which each chunk begins.
     """
     order = _stable_order(keys)
-    ascending = keys.take(pa.array(order))
+    ascending = keys.take(of_numpy(order))
     same = _same_as_next(ascending)
     chunk = np.searchsorted(np.asarray(chunk_starts, np.int64), order, side="right")
     doubled = int(np.count_nonzero(same & (chunk[:-1] == chunk[1:]))) if len(order) else 0
     is_last = np.append(~same, True) if len(order) else np.empty(0, np.bool_)
     kept = np.flatnonzero(is_last)
-    return Deduplicated(SortedKeys(ascending.take(pa.array(kept))), order[kept], doubled)
+    return Deduplicated(SortedKeys(ascending.take(of_numpy(kept))), order[kept], doubled)
 
 
 class _Values(Sequence[Any]):
@@ -187,7 +189,7 @@ def _stable_order(keys: pa.Array) -> Positions:
     if pa.types.is_int64(keys.type):
         order: Positions = np.argsort(keys.to_numpy(zero_copy_only=False), kind="stable")
         return order
-    table = pa.table({"key": keys, "row": np.arange(len(keys))})
+    table = pa.table({"key": keys, "row": of_numpy(np.arange(len(keys)))})
     indices = pc.sort_indices(table, sort_keys=[("key", "ascending"), ("row", "ascending")])
     return np.asarray(indices.to_numpy(), np.int64)
 
@@ -197,13 +199,6 @@ def _same_as_next(ascending: pa.Array) -> Flags:
         return np.empty(0, np.bool_)
     same: Flags = pc.equal(ascending.slice(0, len(ascending) - 1), ascending.slice(1)).to_numpy(zero_copy_only=False)
     return same
-
-
-def _whole(column: pa.Array | pa.ChunkedArray) -> pa.Array:
-    if not isinstance(column, pa.ChunkedArray):
-        return column
-    # combine_chunks() of no chunk at all gives a ChunkedArray again.
-    return column.combine_chunks() if column.num_chunks else pa.array([], column.type)
 
 
 def _is_number(type_: pa.DataType) -> bool:

@@ -13,6 +13,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from connectors.arrow.arrays import of_numpy
 from connectors.arrow.key_texts import key_texts
 from connectors.base import RowStream
 from connectors.destinations.s3.keys import KeyForm, Positions, SortedKeys, deduplicate
@@ -119,7 +120,7 @@ def read_columns(work: Work, part: Part, columns: Sequence[str]) -> tuple[pa.Tab
 def _missing(work: Work, key: KeyForm, rows: pa.Table) -> list[tuple[str, ...]]:
     found = deduplicate(key.encode(rows), [0])
     is_missing = find(work, key, found.keys, work.table.manifest.parts).owner < 0
-    return _texts(rows.take(pa.array(np.sort(found.rows[is_missing]))))
+    return _texts(rows.take(of_numpy(np.sort(found.rows[is_missing]))))
 
 
 def _texts(rows: pa.Table) -> list[tuple[str, ...]]:

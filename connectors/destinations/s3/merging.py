@@ -11,6 +11,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from connectors.arrow.arrays import of_numpy, one_array
 from connectors.destinations.s3.buckets import Buckets
 from connectors.destinations.s3.keys import Deduplicated, Flags, KeyForm, Positions
 from connectors.destinations.s3.lookup import Found, Held, find, read_columns
@@ -116,7 +117,7 @@ class Merge:
             positions = position_of[start : start + batch.num_rows]
             is_kept = (positions >= 0) & (routes.bucket[positions] >= 0)
             if not is_kept.all():
-                batch, positions = batch.filter(pa.array(is_kept)), positions[is_kept]
+                batch, positions = batch.filter(of_numpy(is_kept)), positions[is_kept]
             if batch.num_rows:
                 columns = [
                     carried.column(field, positions)
@@ -124,7 +125,7 @@ class Merge:
                     else batch.column(field.name)
                     for field in schema.remove(len(schema) - 1)
                 ]
-                columns.append(pa.array(routes.row[positions]))
+                columns.append(of_numpy(routes.row[positions]))
                 buckets.add(pa.RecordBatch.from_arrays(columns, schema=schema), routes.bucket[positions])
 
     def _apply(self, routes: Routes, buckets: Buckets) -> int:
@@ -310,12 +311,12 @@ class _Carried:
             return pa.nulls(len(positions), field.type)
         index = self._index[positions]
         taken = pa.array(index, mask=index < 0)
-        return pc.take(self._values.column(field.name), taken).combine_chunks()
+        return one_array(pc.take(self._values.column(field.name), taken))
 
 
 def _rows_of(work: Work, held: Held, names: list[str], rows: Positions) -> pa.Table:
     table, _ = read_columns(work, held.part, names)
-    return table.take(pa.array(rows))
+    return table.take(of_numpy(rows))
 
 
 def _table_columns(batch: pa.RecordBatch) -> pa.RecordBatch:

@@ -11,9 +11,9 @@ import os
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from connectors.base import RunReport, Stream
+from connectors.destinations.s3.client import Body, Client, Head, OpenUpload
 from connectors.destinations.s3.errors import ObjectChanged, ObjectMissing, Side, UploadMissing
 from connectors.destinations.s3.manifest import MANIFEST_KEY, Part
 from connectors.destinations.s3.pending import Upload
@@ -21,13 +21,10 @@ from connectors.destinations.s3.workers import Workers
 from connectors.errors import DestinationError
 from connectors.mapping import S3Destination as Config
 
-if TYPE_CHECKING:
-    from connectors.destinations.s3.client import Body, Client, Head, OpenUpload
-
 THREADS = 8
 #: Of uploads and downloads. A piece of an upload has at least 5 MiB, save the last, and there are at most 10,000.
 #: Source: https://docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html
-PIECE_BYTES = 8 * 1024 * 1024
+PIECE_BYTES = 5 * 1024 * 1024
 
 
 class Objects:
@@ -61,9 +58,6 @@ class Objects:
         """
 
         def request() -> None:
-            # boto3 takes a third of a second to import, which runs to other destinations need not spend.
-            from connectors.destinations.s3.client import Client
-
             stopping = self.workers.stopping
             self._client = Client(self._config, self._options, self.side, stopping, self._note_repeat, THREADS + 1)
             with suppress(ObjectMissing):
@@ -181,8 +175,6 @@ class Objects:
 
     def list_uploads(self) -> list[OpenUpload]:
         """The table's open multipart uploads, with keys relative to its prefix."""
-        from connectors.destinations.s3.client import OpenUpload
-
         found = self.workers.run(lambda: self._connected.list_uploads(self.prefix))
         return [OpenUpload(each.key[len(self.prefix) :], each.upload_id) for each in found]
 

@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from connectors.arrow.arrays import one_array
 from connectors.arrow.hashing import Hashes, hash_sum, row_hashes
 from connectors.arrow.key_texts import key_texts
 from connectors.arrow.types import arrow_type
@@ -184,7 +185,7 @@ class TableSide(Comparable):
 
     def _texts(self, table: pa.Table) -> list[Key]:
         """The keys of rows as both ends name them."""
-        columns = [key_texts(_whole(table.column(name))) for name in self.key]
+        columns = [key_texts(table.column(name)) for name in self.key]
         return list(zip(*columns, strict=True))
 
     def _bounds_of(self, part: Part) -> tuple[Any, Any]:
@@ -239,9 +240,5 @@ def _hashes(table: pa.Table, names: Sequence[str]) -> Hashes:
     rows = max(1, table.num_rows // (table.nbytes // _PIECE_BYTES + 1))
     for start in range(0, table.num_rows, rows):
         piece = table.slice(start, rows)
-        pieces.append(row_hashes([_whole(piece.column(name)) for name in names]))
+        pieces.append(row_hashes([one_array(piece.column(name)) for name in names]))
     return np.concatenate(pieces) if pieces else np.empty(0, np.int64)
-
-
-def _whole(column: pa.ChunkedArray) -> pa.Array:
-    return column.combine_chunks() if column.num_chunks != 1 else column.chunk(0)
