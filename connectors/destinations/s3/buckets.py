@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 from array import array
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -62,10 +63,11 @@ class Spill:
         return pa.ipc.read_record_batch(message, self._schema)
 
     def close(self) -> None:
-        """Delete the file."""
+        """Delete the file. Never raises: on a full disk its end cannot be written, and nobody wants it."""
         for each in (self._writer, self._sink, self._source):
             if each is not None:
-                each.close()
+                with suppress(OSError, pa.ArrowException):
+                    each.close()
         self._path.unlink(missing_ok=True)
 
 

@@ -17,7 +17,7 @@ from connectors.destinations.s3.documents import Documents
 from connectors.destinations.s3.manifest import MANIFEST_KEY, Manifest, Part, StoredColumn
 from connectors.destinations.s3.objects import Objects
 from connectors.destinations.s3.opening import TableState
-from connectors.destinations.s3.pending import PENDING_KEY, Pending, PendingState
+from connectors.destinations.s3.pending import PENDING_KEY, Pending
 from connectors.destinations.s3.target import STATE_DIRECTORY
 from connectors.errors import DestinationAuthFailed, DestinationError, DestinationUnavailable
 from connectors.verbs import FileCheck, Finding, Problem
@@ -105,7 +105,7 @@ def _check(objects: Objects, stream: Stream) -> FileCheck:
         owner = f"stream {manifest.stream}" if manifest.stream else "no stream, as it was released"
         findings.append(Finding(Problem.STATE, MANIFEST_KEY, f"the table belongs to {owner}"))
     listed = {each.key: each for each in listing(objects)}
-    due = _due(pending, manifest)
+    due = pending if pending is not None and manifest is not None and pending.is_due(manifest) else None
     if due is not None:
         detail = "a committed set is not published as a whole yet; the next run of the stream does that first"
         findings.append(Finding(Problem.STATE, PENDING_KEY, detail))
@@ -139,13 +139,6 @@ def _documents(objects: Objects, findings: list[Finding]) -> tuple[Manifest | No
     except DestinationError as error:
         findings.append(Finding(Problem.STATE, PENDING_KEY, error.message))
     return manifest, pending
-
-
-def _due(pending: Pending | None, manifest: Manifest | None) -> Pending | None:
-    """The pending set, if it is committed and the manifest does not have it."""
-    if manifest is None or pending is None or pending.state is not PendingState.READY:
-        return None
-    return None if pending.set_id == manifest.set_id else pending
 
 
 def _checked(

@@ -7,17 +7,19 @@ import hashlib
 import random
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 import boto3
+from botocore import exceptions as boto
 from botocore.config import Config as ClientConfig
 
 from connectors.base import Options
 from connectors.destinations.s3.errors import Side
 from connectors.destinations.s3.failures import ERRORS, failure_of
-from connectors.errors import ConfigError
+from connectors.errors import ConfigError, DestinationAuthFailed
 from connectors.mapping import S3Destination as Config
 
 T = TypeVar("T")
@@ -86,6 +88,8 @@ class Client:
         self._on_repeat = on_repeat
         try:
             self._s3 = _boto_client(config, options, connections)
+        except boto.ProfileNotFound as error:
+            raise failure_of(error, "connect", self._bucket).error(side) from None
         except (*ERRORS, ValueError) as error:
             message = f"the store's address cannot be used ({type(error).__name__}); check `endpoint_url` and `region`"
             raise side.error(ConfigError, message) from None
@@ -155,9 +159,11 @@ class Client:
         upload_id = self._send("begin an upload", request)
         if attempts > 1:
             # An attempt whose answer was lost may have begun one too. Only this writer uploads under this key.
-            for other in self.list_uploads(key):
-                if other.key == key and other.upload_id != upload_id:
-                    self.abort_upload(key, other.upload_id)
+            # Whoever may not list uploads leaves it to the bucket's own rule.
+            with suppress(DestinationAuthFailed):
+                for other in self.list_uploads(key):
+                    if other.key == key and other.upload_id != upload_id:
+                        self.abort_upload(key, other.upload_id)
         return upload_id
 
     def upload_piece(self, key: str, upload_id: str, number: int, body: bytes) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from typing import ClassVar
 
 from connectors.base import (
@@ -29,9 +30,10 @@ from connectors.destinations.s3.memory import return_freed_blocks
 from connectors.destinations.s3.opening import TableState
 from connectors.destinations.s3.parts import Sizes
 from connectors.destinations.s3.rebuilding import rebuild
+from connectors.destinations.s3.spool import Spool, on_local_disk
 from connectors.destinations.s3.target import table_prefix
 from connectors.destinations.s3.verify import TableSide
-from connectors.destinations.s3.work import Form, Spool, Work
+from connectors.destinations.s3.work import Form, Work
 from connectors.destinations.s3.writing import Writer
 from connectors.errors import ConfigError, Stopped
 from connectors.faults import FaultPoint, pass_point
@@ -96,7 +98,7 @@ class S3Destination(Destination):
         self._is_unique_at_source = schema.key_is_unique
         if plan.added:
             self._report.phase = "columns"
-            with self._table.publish() as publication:
+            with self._local_disk, self._table.publish() as publication:
                 evolution.add_columns(work, publication)
                 publication.commit(columns=plan.columns)
         return Prepared(self._is_fresh, plan.added, plan.notes)
@@ -109,9 +111,11 @@ class S3Destination(Destination):
         )
         try:
             for chunk in chunks:
-                writer.take(chunk)
+                with self._local_disk:
+                    writer.take(chunk)
                 yield from self._commits(writer)
-            writer.seal()
+            with self._local_disk:
+                writer.seal()
             yield from self._commits(writer)
         finally:
             self._writer = None
@@ -121,7 +125,8 @@ class S3Destination(Destination):
         """Those of the keys that no row of the table has; what was taken so far is committed first."""
         work, _ = self._prepared
         if self._writer is not None:
-            self._writer.seal()
+            with self._local_disk:
+                self._writer.seal()
         return missing_keys(work, keys)
 
     def finish(self) -> None:
@@ -129,7 +134,8 @@ class S3Destination(Destination):
         work, _ = self._prepared
         expiry.expire(work)
         self._report.phase = "compact"
-        compaction.compact(work, from_parts=self._sizes.compact_from)
+        with self._local_disk:
+            compaction.compact(work, from_parts=self._sizes.compact_from)
         manifest = self._table.manifest
         if manifest.first_copy and manifest.position is not None:
             self._table.record_position(manifest.position, first_copy=False)
@@ -144,7 +150,8 @@ class S3Destination(Destination):
         if plan.added:
             message = f"the source has new columns ({', '.join(plan.added)}); run the stream first, which adds them"
             raise self._side.error(ConfigError, message)
-        return compaction.compact(self._begin(plan))
+        with self._local_disk:
+            return compaction.compact(self._begin(plan))
 
     def plan_statements(self, schema: StreamSchema) -> list[str]:
         """What a run would make or change in the bucket, in words."""
@@ -208,10 +215,15 @@ class S3Destination(Destination):
             raise RuntimeError(message)
         return self._work, self._plan
 
+    @property
+    def _local_disk(self) -> AbstractContextManager[None]:
+        return on_local_disk(self._side, self._stream.options.spool_dir)
+
     def _begin(self, plan: TablePlan) -> Work:
         """What writing the table as planned needs."""
         if self._spool is None:
-            self._spool = Spool(self._stream.options.spool_dir)
+            with self._local_disk:
+                self._spool = Spool(self._stream.options.spool_dir)
         schema = Label(self._stream.unique_id, plan.key, plan.columns, plan.facts).on(plan.schema)
         key = KeyForm.of(plan.key, schema) if plan.key else None
         form = Form(schema, key, plan.partitioning, self._sizes)

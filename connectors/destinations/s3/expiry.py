@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from zoneinfo import ZoneInfo
 
 from connectors.destinations.s3.manifest import Part
 from connectors.destinations.s3.work import Work
-from connectors.mapping import Expiry, TableSpec
+from connectors.mapping import Expiry
 
 
 def expire(work: Work) -> int:
@@ -16,7 +15,7 @@ def expire(work: Work) -> int:
     if expiry is None or not work.is_dump:
         return 0
     oldest = (work.report.t0 or datetime.now(UTC)) - expiry.timedelta
-    doomed = expired_parts(work.table.manifest.parts, oldest, _zone(work))
+    doomed = expired_parts(work.table.manifest.parts, oldest)
     if not doomed:
         return 0
     with work.table.publish() as publication:
@@ -28,15 +27,14 @@ def expire(work: Work) -> int:
     return rows
 
 
-def expired_parts(parts: tuple[Part, ...], oldest: datetime, zone: ZoneInfo) -> list[Part]:
+def expired_parts(parts: tuple[Part, ...], oldest: datetime) -> list[Part]:
     """The parts of snapshots before a moment, but for the newest snapshot.
 
     Args:
         parts: Of the table.
         oldest: The first moment that is kept.
-        zone: Of snapshots that are kept as wall time.
     """
-    moments = {part.snapshot: _moment(part.snapshot, zone) for part in parts if part.snapshot is not None}
+    moments = {part.snapshot: _moment(part.snapshot) for part in parts if part.snapshot is not None}
     newest = max(moments.values(), default=oldest)
     return [
         part
@@ -45,11 +43,7 @@ def expired_parts(parts: tuple[Part, ...], oldest: datetime, zone: ZoneInfo) -> 
     ]
 
 
-def _moment(snapshot: str, zone: ZoneInfo) -> datetime:
+def _moment(snapshot: str) -> datetime:
     moment = datetime.fromisoformat(snapshot)
-    return moment if moment.tzinfo is not None else moment.replace(tzinfo=zone)
-
-
-def _zone(work: Work) -> ZoneInfo:
-    is_strict = isinstance(work.stream.spec, TableSpec) and work.stream.spec.strict
-    return ZoneInfo(work.stream.timezone if is_strict else "UTC")
+    # Kept as wall time it is in UTC.
+    return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)

@@ -46,6 +46,7 @@ _CREDENTIALS = {
     "SignatureDoesNotMatch": "the secret access key does not belong to the access key id",
     "RequestTimeTooSkewed": "this machine's clock differs too much from the store's",
 }
+_LONG_KEY = {"KeyTooLongError", "KeyTooLong"}
 _BUCKET = {"NoSuchBucket", "InvalidBucketName", "InvalidBucketState"}
 _SILENT = (boto.HTTPClientError, boto.ConnectionError, boto.IncompleteReadError, boto.ResponseStreamingError)
 _NO_CREDENTIALS = (
@@ -56,7 +57,6 @@ _NO_CREDENTIALS = (
     boto.NoAuthTokenError,
     boto.SSOError,
     boto.UnauthorizedSSOTokenError,
-    boto.ProfileNotFound,
 )
 _NO_STORE = "what answers at that address does not speak as an S3 store does; check `endpoint_url`"
 _KEYS = "`access_key_id` and `secret_access_key`, or the standard AWS environment"
@@ -94,6 +94,9 @@ def failure_of(error: Exception, operation: str, bucket: str) -> Failure:
     if isinstance(error, boto.SSLError):
         message = "TLS failed; check `endpoint_url`, and that this machine trusts the store's certificate"
         return Failure(ConfigError, message)
+    if isinstance(error, boto.ProfileNotFound):
+        message = "the AWS configuration has no profile of the name in AWS_PROFILE; add it there, or unset AWS_PROFILE"
+        return Failure(DestinationAuthFailed, message)
     if isinstance(error, _NO_CREDENTIALS):
         return Failure(DestinationAuthFailed, f"no credentials were found; set {_KEYS}")
     if isinstance(error, _SILENT):
@@ -121,6 +124,12 @@ def _of_answer(error: boto.ClientError, operation: str, bucket: str) -> Failure:
     answer = f"{status} {code}".strip()
     if code in _BUCKET:
         message = f"the bucket {bucket} does not exist, or its name is not valid; check `s3_bucket_name`"
+        return Failure(ConfigError, message)
+    if code in _LONG_KEY:
+        message = (
+            "the name of an object would have more than 1,024 bytes; partition by other columns, or set a shorter"
+            " `s3_suffix`"
+        )
         return Failure(ConfigError, message)
     if code in _REGION:
         return Failure(ConfigError, f"the bucket {bucket} is in another region; set `region` to the bucket's")

@@ -205,7 +205,9 @@ class Objects:
 
     def _download_piece(self, part: Part, start: int, descriptor: int) -> None:
         body = self._read_range(part, start, min(PIECE_BYTES, part.byte_count - start))
-        os.pwrite(descriptor, body, start)
+        written = 0
+        while written < len(body):
+            written += os.pwrite(descriptor, body[written:], start + written)
 
     def _read_range(self, part: Part, start: int, length: int) -> bytes:
         try:
@@ -222,9 +224,13 @@ class Objects:
             return self._connected.get(self.prefix + key)
         return None
 
+    def warn(self, sentence: str) -> None:
+        """Tell the operator."""
+        self._report.warn(sentence)
+
     def _note_repeat(self) -> None:
         self._report.counts["requests_repeated"] += 1
-        self._report.warn(
+        self.warn(
             "the store failed to answer some requests, or was too busy; they were repeated. See its own log if this"
             " goes on"
         )

@@ -68,6 +68,12 @@ class TableState:
         """The manifest as it stands, without taking over; None when there is none."""
         return Documents(self.objects).read_manifest()
 
+    def is_half_published(self) -> bool:
+        """True while a committed set is being published, and after its writer died in that."""
+        documents = Documents(self.objects)
+        manifest, pending = documents.read_manifest(), documents.read_pending()
+        return manifest is not None and pending is not None and pending.is_due(manifest)
+
     def stored_position(self) -> Position | None:
         """The position from which the next run goes on, without taking over."""
         documents = Documents(self.objects)
@@ -75,7 +81,7 @@ class TableState:
         if manifest is None or manifest.stream != self._stream.unique_id:
             return None
         pending = documents.read_pending()
-        if pending is not None and _is_due(pending, manifest) and pending.change and pending.change.position:
+        if pending is not None and pending.is_due(manifest) and pending.change and pending.change.position:
             return pending.change.position
         return manifest.position
 
@@ -190,22 +196,14 @@ class TableState:
         if pending is not None and self._documents.is_unsettled:
             # The manifest that a failed commit wrote may be there all the same.
             self._reread()
-        if pending is not None and _is_due(pending, self.manifest):
-            self._carry_out(pending)
+        if pending is not None and pending.is_due(self.manifest):
+            carry_out(self._documents, pending)
         make_void(self._documents, uploads)
 
     def _reread(self) -> None:
         manifest = self._documents.read_manifest()
         if manifest is None or manifest.epoch != self.epoch:
             self._documents.overtaken(self._error(DestinationError, "the manifest is another writer's"))
-
-    def _carry_out(self, pending: Pending) -> None:
-        kept = carry_out(self._documents, pending)
-        if kept:
-            self._report.warn(
-                f"{len(kept)} objects under {self.objects.prefix} were to be deleted, but something other than this"
-                " stream has changed them; they stay. See `manifest --check`"
-            )
 
     def _listed_uploads(self) -> set[tuple[str, str]]:
         """Uploads that a writer began and died before it had put them on record.
@@ -246,8 +244,3 @@ class TableState:
 
     def _error(self, kind: type[ConnectorError], message: str) -> ConnectorError:
         return self.objects.side.error(kind, message)
-
-
-def _is_due(pending: Pending, manifest: Manifest) -> bool:
-    """True for a committed set that the manifest does not have yet."""
-    return pending.state is PendingState.READY and pending.set_id != manifest.set_id

@@ -107,11 +107,12 @@ def partitioning_of(stream: Stream, schema: StreamSchema) -> Partitioning:
 
 
 def check_formats(partitioning: Partitioning, arrow_schema: pa.Schema, stream: Stream) -> None:
-    """Refuse a format that the column's type can never have.
+    """Refuse a format that the column's type can never have, and directories that readers take for other columns.
 
     Raises:
         ConfigError: As said.
     """
+    _refuse_twins(partitioning, arrow_schema, stream)
     for column in partitioning.columns:
         type_ = arrow_schema.field(column.name).type
         fits = {
@@ -128,6 +129,22 @@ def check_formats(partitioning: Partitioning, arrow_schema: pa.Schema, stream: S
         if column.name == "migration_snapshot_date" and stream.mode is not Mode.DUMPING:
             message = "`partition_col` names migration_snapshot_date, which only mode dumping adds; name another column"
             raise ConfigError(message, connector=CONNECTOR, stream=stream.unique_id)
+
+
+def _refuse_twins(partitioning: Partitioning, arrow_schema: pa.Schema, stream: Stream) -> None:
+    """Readers take the value of a column from the directory that has its name, and not from the file."""
+    own = {column.name.casefold() for column in partitioning.columns}
+    others = {name.casefold() for name in arrow_schema.names} - own
+    seen: set[str] = set()
+    for column in partitioning.columns:
+        for level in column.directories:
+            if level.casefold() in others | seen:
+                message = (
+                    f"the partitions of {column.name} would lie in directories {level}=..., and a column or another"
+                    " level has that name too, so that readers would mix them up; rename one of them with `col_rename`"
+                )
+                raise ConfigError(message, connector=CONNECTOR, stream=stream.unique_id)
+            seen.add(level.casefold())
 
 
 def _directories(values: pa.Array, column: PartitionColumn, timezone: str) -> pa.Array:

@@ -64,7 +64,7 @@ class LocalPart:
     key_max: str | None
 
 
-class BrokenPartError(Exception):
+class BrokenPartError(OSError):
     """A file that was just written does not read back as what was written."""
 
 

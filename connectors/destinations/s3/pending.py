@@ -14,6 +14,7 @@ from typing import Any
 from connectors.destinations.s3.manifest import (
     FORMAT_VERSION,
     Change,
+    Manifest,
     Part,
     StoredColumn,
     column_as_list,
@@ -88,6 +89,10 @@ class Pending:
     uploads: tuple[Upload, ...] = ()
     deletes: tuple[Deletion, ...] = ()
     change: Change | None = None
+
+    def is_due(self, manifest: Manifest) -> bool:
+        """True for a committed set that the manifest does not have yet."""
+        return self.state is PendingState.READY and self.set_id != manifest.set_id
 
     def dump(self, nonce: str) -> bytes:
         """The document; for the nonce see the manifest."""

@@ -15,11 +15,8 @@ from connectors.destinations.s3.pending import Deletion, Pending, PendingState, 
 from connectors.faults import FaultPoint, pass_point
 
 
-def carry_out(documents: Documents, pending: Pending) -> list[str]:
-    """Publish a ready set and write the manifest that has it.
-
-    Returns:
-        Keys of objects that were to go and stay, as they are somebody else's now.
+def carry_out(documents: Documents, pending: Pending) -> None:
+    """Publish a ready set and write the manifest that has it. Objects that were to go and are another's now stay.
 
     Raises:
         Fenced: A newer run has taken over; it carries the set out.
@@ -28,13 +25,18 @@ def carry_out(documents: Documents, pending: Pending) -> list[str]:
     if pending.change is None:
         message = "a set without a change cannot be ready"
         raise ValueError(message)
+    objects = documents.objects
     try:
-        etags, kept = _publish(documents.objects, pending)
+        etags, kept = _publish(objects, pending)
     except ObjectChanged as error:
         documents.overtaken(error)
+    if kept:
+        objects.warn(
+            f"{kept} objects under {objects.prefix} were to be deleted, but something other than this stream has"
+            " changed them; they stay. See `manifest --check`"
+        )
     pass_point(FaultPoint.AFTER_PUBLISH)
     store_manifest(documents, pending.change.applied_to(documents.held, pending.set_id, etags), urgent=True)
-    return kept
 
 
 def make_void(documents: Documents, uploads: Iterable[tuple[str, str]], *, deadline: float | None = None) -> None:
@@ -59,7 +61,8 @@ def abort_uploads(objects: Objects, uploads: Iterable[tuple[str, str]], *, deadl
     objects.workers.run_all(jobs, urgent=True, deadline=deadline)
 
 
-def _publish(objects: Objects, pending: Pending) -> tuple[dict[str, str], list[str]]:
+def _publish(objects: Objects, pending: Pending) -> tuple[dict[str, str], int]:
+    """The etags of the new parts by key, and how many objects were not deleted."""
     # A row that moves is in two parts for a moment, rather than in none.
     gaining = [upload for upload in pending.uploads if upload.gains_moved_rows]
     others = [upload for upload in pending.uploads if not upload.gains_moved_rows]
@@ -69,7 +72,7 @@ def _publish(objects: Objects, pending: Pending) -> tuple[dict[str, str], list[s
         found = objects.workers.run_all(jobs, urgent=True)
         etags |= {upload.key: etag for upload, etag in zip(uploads, found, strict=True)}
     deleted = objects.workers.run_all([partial(_delete, objects, each) for each in pending.deletes], urgent=True)
-    return etags, [each.key for each, is_gone in zip(pending.deletes, deleted, strict=True) if not is_gone]
+    return etags, deleted.count(False)
 
 
 def _complete(objects: Objects, upload: Upload, set_id: str) -> str:

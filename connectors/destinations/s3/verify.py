@@ -212,6 +212,12 @@ class TableSide(Comparable):
         if now is None or (now.set_id, now.epoch) != (self._manifest.set_id, self._manifest.epoch):
             message = "the table was written while it was compared; compare again when no run of it is active"
             raise self._error(DestinationError, message) from None
+        if self._table.is_half_published():
+            message = (
+                "a run has committed rows that are not published as a whole yet; compare again when it is done, and"
+                " when it was killed, run the stream first, which publishes the rest"
+            )
+            raise self._error(DestinationError, message) from None
 
     def _check_key_types(self, manifest: Manifest, columns: Sequence[Column], types: Sequence[pa.DataType]) -> None:
         held = {column.name: column.arrow for column in manifest.columns}

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import itertools
-import shutil
-import tempfile
 import threading
 from collections.abc import Callable
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import pyarrow as pa
 
@@ -21,32 +18,13 @@ from connectors.destinations.s3.opening import TableState
 from connectors.destinations.s3.partitions import Partitioning, TooLongError
 from connectors.destinations.s3.parts import LocalPart, PartFile, PartWriter, Sizes
 from connectors.destinations.s3.publication import Publication
+from connectors.destinations.s3.spool import Spool
 from connectors.destinations.s3.target import part_name
 from connectors.errors import ConnectorError, SourceError, Stopped
 from connectors.mapping import Mode
 
 #: Parts in work at once: while one is downloaded or uploaded, another is rewritten.
 _AT_ONCE = 2
-
-
-class Spool:
-    """A directory for files that live no longer than the run.
-
-    Args:
-        parent: Where to make it; empty for the system's directory for temporary files.
-    """
-
-    def __init__(self, parent: str) -> None:
-        self._directory = Path(tempfile.mkdtemp(prefix="dms-s3-", dir=parent or None))
-        self._numbers = itertools.count()
-
-    def path(self, word: str) -> Path:
-        """The path of a new file."""
-        return self._directory / f"{next(self._numbers):06d}-{word}"
-
-    def close(self) -> None:
-        """Delete everything."""
-        shutil.rmtree(self._directory, ignore_errors=True)
 
 
 @dataclass(frozen=True, slots=True)

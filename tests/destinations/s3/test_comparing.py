@@ -13,9 +13,11 @@ import pyarrow.parquet as pq
 import pytest
 
 from connectors import comparison as module
+from connectors import faults
 from connectors.comparison import Comparison, Difference, Verdict
 from connectors.destinations.s3 import verify
 from connectors.errors import DestinationError, SchemaMismatch
+from connectors.faults import FaultPoint, InjectedFault
 from connectors.mapping import Mode
 from tests.arrow.test_every_type import COLUMNS
 from tests.buckets import Bucket
@@ -290,6 +292,24 @@ def test_a_table_that_is_written_meanwhile_is_no_difference(items: PgDatabase, s
         assert run_once(raw).updated == 2000
         with pytest.raises(DestinationError, match="was written while it was compared; compare again"):
             compare(ours, theirs, schema)
+
+
+def test_a_set_that_a_killed_run_left_half_published_is_no_change_by_others(
+    items: PgDatabase, s3_bucket: Bucket
+) -> None:
+    raw = make_bucket_mapping(items, s3_bucket, make_table("items"))
+    run_once(raw)
+    items.execute("UPDATE items SET note = 'x', updated_at = clock_timestamp()")
+    faults.configure(f"{FaultPoint.AFTER_PUBLISH}")
+    try:
+        with pytest.raises(InjectedFault):
+            run_once(raw)
+    finally:
+        faults.configure("")
+    with pytest.raises(DestinationError, match="when it was killed, run the stream first, which publishes the rest"):
+        compare_once(raw)
+    run_once(raw)
+    assert compare_once(raw).verdict is Verdict.EQUAL
 
 
 def test_a_part_that_somebody_changed_is_named(items: PgDatabase, s3_bucket: Bucket) -> None:

@@ -215,6 +215,23 @@ def test_every_error_of_botocore_becomes_one_of_ours() -> None:
         assert ";" in ours.message, name
 
 
+def test_too_long_a_key_is_no_fault_of_the_store() -> None:
+    from botocore import exceptions
+
+    answer = {"Error": {"Code": "KeyTooLongError"}, "ResponseMetadata": {"HTTPStatusCode": 400}}
+    error = exceptions.ClientError(answer, "CreateMultipartUpload")
+    ours = failure_of(error, "begin an upload", "bucket").error(Side("s"))
+    assert type(ours) is ConfigError
+    assert "1,024 bytes; partition by other columns" in ours.message
+
+
+def test_an_unknown_profile_is_named(one_shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_PROFILE", "nobody")
+    error = _error(one_shelf)
+    assert type(error) is DestinationAuthFailed
+    assert "AWS_PROFILE" in error.message
+
+
 def test_what_is_no_s3_store_is_named_as_such(one_shelf: Shelf) -> None:
     class Page(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
@@ -235,7 +252,7 @@ def test_what_is_no_s3_store_is_named_as_such(one_shelf: Shelf) -> None:
 
 def test_boto_and_arrow_are_loaded_by_those_who_need_them() -> None:
     code = (
-        "import sys, connectors.registry, connectors.destinations.s3.opening;"
+        "import sys, connectors.registry;"
         "print([name for name in ('boto3', 'botocore', 'pyarrow') if name in sys.modules])"
     )
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)

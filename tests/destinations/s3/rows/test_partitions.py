@@ -184,6 +184,28 @@ def test_formats_that_do_not_fit_are_refused(table: Table) -> None:
     assert table.parts == {}
 
 
+@pytest.mark.parametrize(
+    ("columns", "spec"),
+    [
+        ({"d": "date", "d_year": "integer"}, {"partition_col": "d", "partition_col_format": "datetime"}),
+        ({"d": "date", "D_Month": "integer"}, {"partition_col": "d", "partition_col_format": "datetime"}),
+        (
+            {"d": "date", "d_day": "text"},
+            {"partition_col": ["d_day", "d"], "partition_col_format": ["str", "datetime"]},
+        ),
+    ],
+    ids=["another column", "in other letters", "two levels"],
+)
+def test_directories_that_readers_take_for_another_column_are_refused(
+    table: Table, columns: dict[str, str], spec: dict[str, Any]
+) -> None:
+    table.schema = schema_of({"id": "bigint", **columns})
+    table.spec = spec
+    with pytest.raises(ConfigError, match=r"readers would mix them up; rename one of them with `col_rename`"):
+        table.copy([(1, dt.date(2024, 1, 1), None)])
+    assert table.parts == {}
+
+
 def test_names_decode_to_the_values() -> None:
     values = ["a/b", "%41", "=", "'", '"', "#?", "\n", "\u00fc", ".", "..", "{x}"]
     partitioning = Partitioning((PartitionColumn("p", PartitionFormat.STR),))
