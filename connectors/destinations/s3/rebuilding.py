@@ -36,9 +36,11 @@ from connectors.destinations.s3.pending import PENDING_KEY, Pending, PendingStat
 from connectors.destinations.s3.target import SNAPSHOT_COLUMN
 from connectors.errors import ConfigError, ConnectorError, DestinationError
 from connectors.mapping import Mode
-from connectors.verbs import Finding, Rebuilt
+from connectors.verbs import Finding, Problem, Rebuilt
 
 _AT_ONCE = 8
+#: Of no concern to the manifest. Making it anew would only lose the position.
+_BESIDE_THE_TABLE = {Problem.FOREIGN, Problem.UPLOAD}
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,8 +70,12 @@ def rebuild(table: TableState, stream: Stream) -> Rebuilt:
         DestinationError: The parts contradict each other.
     """
     objects = table.objects
-    if not check(table, stream).findings:
-        raise _error(objects, ConfigError, "the manifest is in order, so there is nothing to rebuild")
+    findings = check(table, stream).findings
+    if not any(each.problem not in _BESIDE_THE_TABLE for each in findings):
+        beside = (
+            "; what `manifest --check` names lies beside the table, and is for you to move away" if findings else ""
+        )
+        raise _error(objects, ConfigError, f"the manifest is in order, so there is nothing to rebuild{beside}")
     stored = objects.read(MANIFEST_KEY)
     old: Manifest | None = None
     with suppress(ValueError):

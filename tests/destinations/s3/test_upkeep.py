@@ -192,6 +192,16 @@ def test_a_manifest_in_order_is_not_replaced(raw: dict[str, Any], s3_bucket: Buc
     assert s3_bucket.etags() == before
 
 
+def test_a_manifest_in_order_is_not_replaced_for_what_lies_beside_the_table(
+    raw: dict[str, Any], s3_bucket: Bucket, prefix: str
+) -> None:
+    s3_bucket.put(prefix + "_SUCCESS")
+    before = s3_bucket.etags()
+    with pytest.raises(ConfigError, match="lies beside the table, and is for you to move away"):
+        rebuild(raw)
+    assert s3_bucket.etags() == before
+
+
 @pytest.mark.parametrize("rows_at_once", [8_000_000, 700])
 def test_a_part_beside_its_successor_is_refused(
     raw: dict[str, Any], s3_bucket: Bucket, prefix: str, rows_at_once: int, monkeypatch: pytest.MonkeyPatch
