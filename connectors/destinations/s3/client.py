@@ -27,7 +27,7 @@ T = TypeVar("T")
 _ATTEMPTS = 6
 _FIRST_PAUSE_S = 0.2
 _LONGEST_PAUSE_S = 5.0
-#: Without a limit of the settings, for each wait on the store's next bytes.
+#: At most, for each wait on the store's next bytes: no query of hours stands behind them.
 _READ_TIMEOUT_S = 60
 _DEFAULT_REGION = "us-east-1"
 #: Name of the metadata that tells which set an object belongs to.
@@ -268,7 +268,7 @@ def _boto_client(config: Config, options: Options, connections: int) -> Any:
             region_name=session.region_name or _DEFAULT_REGION,
             config=ClientConfig(
                 connect_timeout=options.connect_timeout_s,
-                read_timeout=options.statement_timeout_s or _READ_TIMEOUT_S,
+                read_timeout=min(options.statement_timeout_s or _READ_TIMEOUT_S, _READ_TIMEOUT_S),
                 max_pool_connections=connections,
                 # `_send` repeats: it tells the caller, can be stopped, and knows when an outcome is unknown.
                 retries={"total_max_attempts": 1},

@@ -197,7 +197,7 @@ def test_a_manifest_in_order_is_not_replaced_for_what_lies_beside_the_table(
 ) -> None:
     s3_bucket.put(prefix + "_SUCCESS")
     before = s3_bucket.etags()
-    with pytest.raises(ConfigError, match="lies beside the table, and is for you to move away"):
+    with pytest.raises(ConfigError, match="lies beside the table, for you to move away"):
         rebuild(raw)
     assert s3_bucket.etags() == before
 
