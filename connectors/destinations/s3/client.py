@@ -13,8 +13,10 @@ from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 import boto3
+import botocore.session
 from botocore import exceptions as boto
 from botocore.config import Config as ClientConfig
+from botocore.loaders import Loader
 
 from connectors.base import Options
 from connectors.destinations.s3.errors import Side
@@ -253,8 +255,25 @@ class Client:
         raise failure.error(self._side)
 
 
+def _description_of_s3() -> Loader:
+    """What botocore reads for each client anew, a tenth of a second: read once, before runs are timed or forked."""
+    loader = Loader()
+    loader.list_available_services("service-2")
+    for name in ("service-2", "endpoint-rule-set-1", "paginators-1"):
+        loader.load_service_model("s3", name)
+    for name in ("endpoints", "partitions", "sdk-default-configuration", "_retry"):
+        loader.load_data(name)
+    return loader
+
+
+_LOADER = _description_of_s3()
+
+
 def _boto_client(config: Config, options: Options, connections: int) -> Any:
+    described = botocore.session.Session()
+    described.register_component("data_loader", _LOADER)
     session = boto3.session.Session(
+        botocore_session=described,
         aws_access_key_id=config.access_key_id.get_secret_value() or None,
         aws_secret_access_key=config.secret_access_key.get_secret_value() or None,
         aws_session_token=config.session_token.get_secret_value() or None,
