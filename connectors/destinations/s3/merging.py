@@ -131,7 +131,7 @@ class Merge:
     def _apply(self, routes: Routes, buckets: Buckets) -> int:
         """Rewrite parts and write new ones, some at once; the number of rows that were updated in place."""
         new = {number - routes.first_partition for number in buckets.numbers() if number >= routes.first_partition}
-        gaining = set(np.unique(routes.partition[routes.is_moved]).tolist())
+        gaining = set(np.flatnonzero(np.bincount(routes.partition[routes.is_moved])).tolist())
         tasks: list[Callable[[], int]] = []
         rewrites = self._rewrites(routes, buckets)
         targets = self._fold_targets(new, {each.part.key for each in rewrites if each.leaving is not None})
