@@ -12,6 +12,7 @@ from typing import BinaryIO
 from psycopg2 import sql
 
 from connectors.base import CopyFormat, RowStream, RunReport
+from connectors.memory import return_freed_blocks
 from connectors.postgres.session import Session
 
 _PIPE_BYTES = 1024 * 1024
@@ -80,6 +81,7 @@ def copy_rows(
     Raises:
         ConnectorError: Of whichever side failed first.
     """
+    return_freed_blocks()
     read_fd, write_fd = os.pipe()
     if _F_SETPIPE_SZ is not None:
         fcntl.fcntl(write_fd, _F_SETPIPE_SZ, _PIPE_BYTES)
