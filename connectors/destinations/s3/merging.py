@@ -16,6 +16,7 @@ from connectors.destinations.s3.buckets import Buckets
 from connectors.destinations.s3.keys import Deduplicated, Flags, KeyForm, Positions
 from connectors.destinations.s3.lookup import Found, Held, find, read_columns
 from connectors.destinations.s3.manifest import Part
+from connectors.destinations.s3.parts import Sizes
 from connectors.destinations.s3.publication import Publication
 from connectors.destinations.s3.rewriting import ROW, Rewrite, rewrite
 from connectors.destinations.s3.staging import Staging
@@ -184,7 +185,8 @@ class Merge:
             target = last.get(self._staging.partitions.names[number])
             if target is None or target.key in losing:
                 continue
-            if target.rows < sizes.part_rows and target.byte_count < sizes.small_file_bytes:
+            has_room = target.rows < sizes.part_rows and _room(target, sizes) > 0
+            if has_room and target.byte_count < sizes.small_file_bytes:
                 found[target.key] = number
         return found
 
@@ -203,7 +205,7 @@ class Merge:
                 task.updates,
                 task.first_bucket,
                 task.leaving,
-                rows.take(room, sizes.part_bytes - sizes.small_file_bytes),
+                rows.take(room, _room(task.part, sizes)),
             )
             done = rewrite(self._work, whole)
             if done.is_empty:
@@ -317,6 +319,11 @@ class _Carried:
 def _rows_of(work: Work, held: Held, names: list[str], rows: Positions) -> pa.Table:
     table, _ = read_columns(work, held.part, names)
     return table.take(of_numpy(rows))
+
+
+def _room(part: Part, sizes: Sizes) -> int:
+    """How many bytes a part can still take; of one that an older release wrote, by a guess."""
+    return sizes.part_bytes - (sizes.small_file_bytes if part.arrow_bytes is None else part.arrow_bytes)
 
 
 def _table_columns(batch: pa.RecordBatch) -> pa.RecordBatch:

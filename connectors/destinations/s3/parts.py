@@ -56,12 +56,14 @@ class LocalPart:
         path: Where it is.
         rows: How many it has.
         key_min, key_max: Bounds of its keys as the manifest keeps them, None without a key.
+        arrow_bytes: Of its rows in memory.
     """
 
     path: Path
     rows: int
     key_min: str | None
     key_max: str | None
+    arrow_bytes: int
 
 
 class BrokenPartError(Exception):
@@ -121,7 +123,8 @@ class PartFile:
             if file.metadata.num_rows != self.rows or not file.schema_arrow.equals(self._schema):
                 message = f"the part {self._path.name} holds {file.metadata.num_rows} rows instead of {self.rows}"
                 raise BrokenPartError(message)
-        return LocalPart(self._path, self.rows, self._bound(self._low), self._bound(self._high, is_upper=True))
+        low, high = self._bound(self._low), self._bound(self._high, is_upper=True)
+        return LocalPart(self._path, self.rows, low, high, self.byte_count)
 
     def discard(self) -> None:
         """Close and delete the file."""
