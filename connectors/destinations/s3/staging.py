@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
@@ -60,19 +58,19 @@ class Staging:
         self._chunk_starts: list[int] = []
         self._spill: Spill | None = None
 
-    def add(self, batches: Iterable[pa.RecordBatch]) -> int:
-        """Take the rows of one chunk, and return their number.
+    def begin_chunk(self) -> None:
+        """Take what follows as rows of another chunk, each key of which may stand there once."""
+        self._chunk_starts.append(self.rows)
+
+    def add(self, batch: pa.RecordBatch) -> None:
+        """Take rows of the chunk.
 
         Raises:
             SourceError: A row has NULL in its key.
         """
-        self._chunk_starts.append(self.rows)
-        before = self.rows
-        for batch in batches:
-            self._work.check_stop()
-            if batch.num_rows:
-                self._add(batch)
-        return self.rows - before
+        self._work.check_stop()
+        if batch.num_rows:
+            self._add(batch)
 
     @property
     def is_full(self) -> bool:
