@@ -35,6 +35,7 @@ class Sizes:
         small_file_bytes: A part below this takes new rows; rewriting a larger one costs more than another part does.
         run_bytes: Rows that are sorted by bucket at once.
         compact_from: A partition with so many small parts is compacted at the end of a run.
+        partitions: Rows that are committed together may lie in so many.
     """
 
     part_rows: int = 200_000
@@ -46,6 +47,7 @@ class Sizes:
     small_file_bytes: int = 32 * 1024 * 1024
     run_bytes: int = 24 * 1024 * 1024
     compact_from: int = 16
+    partitions: int = 20_000
 
 
 @dataclass(frozen=True, slots=True)
