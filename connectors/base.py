@@ -196,11 +196,14 @@ class Prepared:
             APPEND cannot meet a foreign row.
         added_columns: Columns that were added to an existing table, by destination name.
         notes: Sentences on what differs and was left alone.
+        wants_key_order: True when chunks of a first copy should hold ranges of the key, as rows in any other order have
+            to be looked for among all that is there.
     """
 
     is_fresh: bool
     added_columns: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    wants_key_order: bool = False
 
 
 class MissingKeys(ABC):
@@ -340,8 +343,9 @@ class Destination(MissingKeys, Upkeep):
     def write(self, chunks: Iterable[Chunk]) -> Iterator[Commit]:
         """Write chunk after chunk; yield each commit when rows and position are durable together.
 
-        Chunks may be committed together, and in their order; the commit then has the last one's position. The rows of
-        a chunk are read before the next chunk is asked for.
+        Chunks may be committed together, and in their order; the commit then has the last one's position. Rows of a
+        chunk may be durable before the others; until all are, the position before it holds, and they are read once more
+        after a crash. The rows of a chunk are read before the next chunk is asked for.
 
         Raises:
             Fenced: A newer run has taken over.

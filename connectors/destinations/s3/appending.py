@@ -41,7 +41,7 @@ class Appending:
         self._snapshot: str | None = None
         self._writer: PartWriter | None = None
         self._behind = Behind("parquet", _BATCHES_BEHIND)
-        self._partitions = Partitions()
+        self._partitions = Partitions(work)
         self._buckets: Buckets | None = None
         self._taken: list[Bounds] | None = None
 
@@ -94,7 +94,7 @@ class Appending:
             if self._buckets is None:
                 path = self._work.spool.path("buckets")
                 self._buckets = Buckets(path, batch.schema, self._work.form.sizes.run_bytes)
-            numbers = self._partitions.numbers_of(self._work.partitions_of(batch))
+            numbers = self._partitions.numbers_of(batch)
             self._buckets.add(batch, numbers.astype("int64"))
             return
         if self._writer is None:

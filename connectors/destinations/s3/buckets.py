@@ -82,6 +82,7 @@ class Buckets:
 
     def __init__(self, path: Path, schema: pa.Schema, run_bytes: int) -> None:
         self._rows: dict[int, int] = {}
+        self._bytes: dict[int, int] = {}
         self._schema = schema
         self._run_bytes = run_bytes
         self._spill = Spill(path, schema)
@@ -109,6 +110,11 @@ class Buckets:
         """How many rows a bucket has."""
         self._flush()
         return self._rows.get(number, 0)
+
+    def bytes_of(self, number: int) -> int:
+        """How much memory the rows of a bucket take."""
+        self._flush()
+        return self._bytes.get(number, 0)
 
     def numbers(self) -> list[int]:
         """The buckets that have rows, ascending."""
@@ -148,13 +154,16 @@ class Buckets:
 
     def _write_runs(self, batch: pa.RecordBatch, numbers: BucketNumbers) -> None:
         """Write each run of rows of one bucket as a batch of its own."""
-        for start, past in _runs(numbers):
+        for start, past in runs(numbers):
             number = int(numbers[start])
             places = self._places.setdefault(number, array("q"))
+            before = self._spill.byte_count
             places.append(self._spill.append(batch.slice(start, past - start)))
+            self._bytes[number] = self._bytes.get(number, 0) + self._spill.byte_count - before
             self._rows[number] = self._rows.get(number, 0) + past - start
 
 
-def _runs(numbers: BucketNumbers) -> Iterable[tuple[int, int]]:
+def runs(numbers: BucketNumbers) -> Iterable[tuple[int, int]]:
+    """Ranges [start, past) of neighbours with one number."""
     cuts = (np.flatnonzero(numbers[1:] != numbers[:-1]) + 1).tolist()
     return zip([0, *cuts], [*cuts, len(numbers)], strict=True)

@@ -84,8 +84,8 @@ def unknown(key: str) -> Finding:
     return Finding(Problem.FOREIGN, key, f"not written by this service; {seen}")
 
 
-def footer(objects: Objects, part: Part) -> tuple[int, pa.Schema]:
-    """Number of rows and schema of a part.
+def footer(objects: Objects, part: Part) -> tuple[pq.FileMetaData, pa.Schema]:
+    """Metadata and schema of a part.
 
     Raises:
         ArrowException: It is no Parquet file.
@@ -94,7 +94,7 @@ def footer(objects: Objects, part: Part) -> tuple[int, pa.Schema]:
     with ExitStack() as stack:
         source = stack.enter_context(objects.open_input(part))
         file = stack.enter_context(pq.ParquetFile(source))
-        return file.metadata.num_rows, file.schema_arrow
+        return file.metadata, file.schema_arrow
 
 
 def _check(objects: Objects, stream: Stream) -> FileCheck:
@@ -157,7 +157,7 @@ def _part(objects: Objects, part: Part, there: Part | None, wanted: list[tuple[s
         detail = f"its content is another than the manifest's ({there.byte_count:,} bytes, were {part.byte_count:,})"
         return [Finding(Problem.CHANGED, part.key, detail)]
     try:
-        rows, schema = footer(objects, part)
+        metadata, schema = footer(objects, part)
     except pa.ArrowException:
         return [Finding(Problem.CHANGED, part.key, "it is no readable Parquet file")]
     except (DestinationUnavailable, DestinationAuthFailed):
@@ -165,8 +165,9 @@ def _part(objects: Objects, part: Part, there: Part | None, wanted: list[tuple[s
     except DestinationError:
         return [Finding(Problem.CHANGED, part.key, "it was replaced or deleted while it was read")]
     findings = []
-    if rows != part.rows:
-        findings.append(Finding(Problem.CHANGED, part.key, f"it has {rows:,} rows, the manifest says {part.rows:,}"))
+    if metadata.num_rows != part.rows:
+        detail = f"it has {metadata.num_rows:,} rows, the manifest says {part.rows:,}"
+        findings.append(Finding(Problem.CHANGED, part.key, detail))
     found = [(field.name, str(field.type)) for field in schema]
     if found != wanted:
         names = sorted({name for name, _ in set(found) ^ set(wanted)}) or ["all, in another order"]

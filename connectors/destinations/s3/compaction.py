@@ -42,7 +42,9 @@ def forecast(parts: tuple[Part, ...], sizes: Sizes) -> Compacted:
     total = Compacted()
     for small in mergeable(parts, sizes, 2):
         rows = sum(part.rows for part in small)
-        total += Compacted(merged=len(small), made=max(1, -(-rows // sizes.part_rows)), rows=rows, partitions=1)
+        byte_count = sum(part.arrow_bytes or 0 for part in small)
+        made = max(1, -(-rows // sizes.part_rows), -(-byte_count // sizes.part_bytes))
+        total += Compacted(merged=len(small), made=made, rows=rows, partitions=1)
     return total
 
 
@@ -50,9 +52,19 @@ def mergeable(parts: tuple[Part, ...], sizes: Sizes, from_parts: int) -> list[li
     """Lists of parts of which each list can become fewer."""
     small: dict[tuple[str, str | None], list[Part]] = defaultdict(list)
     for part in parts:
-        if part.rows * 2 <= sizes.part_rows and part.byte_count < sizes.small_file_bytes:
+        if _is_small(part, sizes):
             small[part.partition, part.snapshot].append(part)
     return [each for each in small.values() if len(each) >= max(2, from_parts)]
+
+
+def _is_small(part: Part, sizes: Sizes) -> bool:
+    """True when two such parts have room in one, so that what was merged is not merged again.
+
+    A part that an older release wrote counts as small by its rows alone, until it is merged once.
+    """
+    if part.rows * 2 > sizes.part_rows or part.byte_count >= sizes.small_file_bytes:
+        return False
+    return part.arrow_bytes is None or part.arrow_bytes * 2 <= sizes.part_bytes
 
 
 def _sets(work: Work, from_parts: int) -> Iterator[list[list[Part]]]:

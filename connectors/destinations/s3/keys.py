@@ -121,10 +121,15 @@ class SortedKeys:
             rows = np.flatnonzero(self._numbers[places] == theirs)
             return rows.astype(np.int64), places[rows].astype(np.int64)
         first, past = self._range_of(keys)
-        found = pc.index_in(keys, value_set=self.keys.slice(first, past - first))
+        ours, places = self.keys.slice(first, past - first), None
+        if len(ours) > len(keys):
+            # What is looked up in takes several times its size, and several parts are matched at once.
+            is_there = pc.is_in(ours, value_set=keys)
+            ours, places = ours.filter(is_there), np.flatnonzero(is_there.to_numpy(zero_copy_only=False))
+        found = pc.index_in(keys, value_set=ours)
         rows = np.flatnonzero(found.is_valid().to_numpy(zero_copy_only=False))
-        places = found.drop_null().to_numpy(zero_copy_only=False).astype(np.int64) + first
-        return rows.astype(np.int64), places
+        hits = found.drop_null().to_numpy(zero_copy_only=False).astype(np.int64)
+        return rows.astype(np.int64), (hits if places is None else places[hits]) + first
 
     def _range_of(self, keys: pa.Array) -> tuple[int, int]:
         bounds = pc.min_max(keys).as_py()

@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 from connectors.arrow.arrays import of_numpy
 from connectors.arrow.key_texts import key_texts
 from connectors.base import RowStream
-from connectors.destinations.s3.keys import KeyForm, Positions, SortedKeys, deduplicate
+from connectors.destinations.s3.keys import Flags, KeyForm, Positions, SortedKeys, deduplicate
 from connectors.destinations.s3.manifest import Part
 from connectors.destinations.s3.work import Work
 from connectors.errors import DestinationError
@@ -43,6 +43,11 @@ class Held:
     rows: Positions
     positions: Positions
 
+    def of(self, is_wanted: Flags) -> tuple[Positions, Positions]:
+        """Rows and positions of those keys that are flagged."""
+        chosen = is_wanted[self.positions]
+        return self.rows[chosen], self.positions[chosen]
+
 
 @dataclass(frozen=True, slots=True)
 class Found:
@@ -51,12 +56,10 @@ class Found:
     Attributes:
         held: The parts that hold any of them.
         owner: For each key the number of its part in `held`, -1 where no part has it.
-        row: For each key its row in that part.
     """
 
     held: tuple[Held, ...]
     owner: npt.NDArray[np.int32]
-    row: Positions
 
 
 def find(work: Work, key: KeyForm, keys: SortedKeys, parts: Iterable[Part]) -> Found:
@@ -66,7 +69,6 @@ def find(work: Work, key: KeyForm, keys: SortedKeys, parts: Iterable[Part]) -> F
         DestinationError: A key is in two parts.
     """
     owner = np.full(len(keys), -1, np.int32)
-    row = np.zeros(len(keys), np.int64)
     held: list[Held] = []
     for each in _concurrently(lambda part: _held(work, key, keys, part), candidates(key, keys, parts)):
         work.check_stop()
@@ -79,9 +81,8 @@ def find(work: Work, key: KeyForm, keys: SortedKeys, parts: Iterable[Part]) -> F
                 " `manifest --check`, and copy the table anew under another `s3_suffix` if it finds foreign parts",
             )
         owner[each.positions] = len(held)
-        row[each.positions] = each.rows
         held.append(each)
-    return Found(tuple(held), owner, row)
+    return Found(tuple(held), owner)
 
 
 def missing_keys(work: Work, rows: RowStream) -> list[tuple[str, ...]]:

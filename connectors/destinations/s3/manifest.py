@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from connectors.base import Position
@@ -45,6 +45,7 @@ class NewPart:
         partition: Its hive directory, such as ``day_year=2024/day_month=1``; empty without partitions.
         key_min, key_max: The lowest and the highest key of its rows, as keys.py writes them; None without a key.
         snapshot: The dump that it belongs to; None for tables that are no dumps.
+        arrow_bytes: Of its rows in memory; None when nobody knows, as of parts of older manifests.
     """
 
     key: str
@@ -53,6 +54,7 @@ class NewPart:
     key_min: str | None = None
     key_max: str | None = None
     snapshot: str | None = None
+    arrow_bytes: int | None = field(default=None, kw_only=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +72,17 @@ class Part(NewPart):
     @classmethod
     def of(cls, new: NewPart, byte_count: int, etag: str = "") -> Part:
         """A finished file as the part that it becomes."""
-        return cls(new.key, new.rows, new.partition, new.key_min, new.key_max, new.snapshot, byte_count, etag)
+        return cls(
+            new.key,
+            new.rows,
+            new.partition,
+            new.key_min,
+            new.key_max,
+            new.snapshot,
+            byte_count,
+            etag,
+            arrow_bytes=new.arrow_bytes,
+        )
 
     def as_list(self) -> list[Any]:
         """The values in the order of PART_FIELDS: with names, 20,000 parts would be twice as long."""
@@ -83,15 +95,28 @@ class Part(NewPart):
             self.snapshot,
             self.byte_count,
             self.etag,
+            self.arrow_bytes,
         ]
 
     @classmethod
     def from_list(cls, values: list[Any]) -> Part:
-        """The part of such a list."""
-        return cls(*values)
+        """The part of such a list, or of one that older releases wrote, without the last value."""
+        given, (arrow_bytes,) = values[:_OLDER_FIELDS], values[_OLDER_FIELDS:] or [None]
+        return cls(*given, arrow_bytes=arrow_bytes)
 
 
-PART_FIELDS = tuple(each.name for each in fields(Part))
+PART_FIELDS = (
+    "key",
+    "rows",
+    "partition",
+    "key_min",
+    "key_max",
+    "snapshot",
+    "byte_count",
+    "etag",
+    "arrow_bytes",
+)
+_OLDER_FIELDS = len(PART_FIELDS) - 1
 
 
 @dataclass(frozen=True, slots=True)

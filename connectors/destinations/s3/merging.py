@@ -16,6 +16,7 @@ from connectors.destinations.s3.buckets import Buckets
 from connectors.destinations.s3.keys import Deduplicated, Flags, KeyForm, Positions
 from connectors.destinations.s3.lookup import Found, Held, find, read_columns
 from connectors.destinations.s3.manifest import Part
+from connectors.destinations.s3.parts import Sizes
 from connectors.destinations.s3.publication import Publication
 from connectors.destinations.s3.rewriting import ROW, Rewrite, rewrite
 from connectors.destinations.s3.staging import Staging
@@ -136,12 +137,11 @@ class Merge:
         rewrites = self._rewrites(routes, buckets)
         targets = self._fold_targets(new, {each.part.key for each in rewrites if each.leaving is not None})
         for each in rewrites:
-            number = targets.pop(each.part.key, None)
+            _, number = targets.pop(each.part.key, (None, None))
             new.discard(-1 if number is None else number)
             tasks.append(self._rewriting(each, routes, buckets, number, is_gaining=number in gaining))
-        for key, number in targets.items():
+        for part, number in targets.values():
             new.discard(number)
-            part = next(part for part in self._work.table.manifest.parts if part.key == key)
             task = Rewrite(part, self._staging.columns)
             tasks.append(self._rewriting(task, routes, buckets, number, is_gaining=number in gaining))
         tasks += [
@@ -155,20 +155,20 @@ class Merge:
             return []
         rewrites = []
         for number, held in enumerate(routes.found.held):
-            rows = routes.found.row[routes.is_moved & (routes.found.owner == number)]
+            rows, _ = held.of(routes.is_moved)
             rewrites.append(
                 Rewrite(
                     held.part,
                     self._staging.columns,
                     updates=buckets,
                     first_bucket=routes.first_group[number],
-                    leaving=np.sort(rows) if len(rows) else None,
+                    leaving=rows if len(rows) else None,
                 )
             )
         return rewrites
 
-    def _fold_targets(self, new: set[int], losing: set[str]) -> dict[str, int]:
-        """The parts that take the new rows of their partition, by key.
+    def _fold_targets(self, new: set[int], losing: set[str]) -> dict[str, tuple[Part, int]]:
+        """The parts that take the new rows of their partition, by key, with the partition's number.
 
         None of those that rows leave: a set's parts appear one after the other, those that gain moved rows first, and
         a row that moves must not be in neither.
@@ -176,16 +176,15 @@ class Merge:
         if not self._may_fold:
             return {}
         sizes = self._work.form.sizes
-        last: dict[str, Part] = {}
-        for part in self._work.table.manifest.parts:
-            last[part.partition] = part
+        last = {part.partition: part for part in self._work.table.manifest.parts}
         found = {}
         for number in new:
             target = last.get(self._staging.partitions.names[number])
             if target is None or target.key in losing:
                 continue
-            if target.rows < sizes.part_rows and target.byte_count < sizes.small_file_bytes:
-                found[target.key] = number
+            has_room = target.rows < sizes.part_rows and _room(target, sizes) > 0
+            if has_room and target.byte_count < sizes.small_file_bytes:
+                found[target.key] = (target, number)
         return found
 
     def _rewriting(
@@ -203,7 +202,7 @@ class Merge:
                 task.updates,
                 task.first_bucket,
                 task.leaving,
-                rows.take(room, sizes.part_bytes - sizes.small_file_bytes),
+                rows.take(room, _room(task.part, sizes)),
             )
             done = rewrite(self._work, whole)
             if done.is_empty:
@@ -250,11 +249,11 @@ def route(found: Found, keys: Deduplicated, staging: Staging, *, may_update: boo
         is_moved = is_held & (partition != held_partition[found.owner])
         is_update = is_held & ~is_moved
         for number, held in enumerate(found.held):
-            mine = np.flatnonzero(is_update & (found.owner == number))
+            rows, positions = held.of(is_update)
             starts = np.array(_starts(held.group_rows)[:-1], np.int64)
-            group = np.searchsorted(starts, found.row[mine], side="right") - 1
-            bucket[mine] = first_group[number] + group
-            row[mine] = found.row[mine] - starts[group]
+            group = np.searchsorted(starts, rows, side="right") - 1
+            bucket[positions] = first_group[number] + group
+            row[positions] = rows - starts[group]
     is_written = is_new | is_moved
     bucket[is_written] = first_group[-1] + partition[is_written]
     return Routes(
@@ -297,12 +296,12 @@ class _Carried:
         tables = []
         if self._names and routes.is_moved.any():
             start = 0
-            for number, held in enumerate(routes.found.held):
-                mine = np.flatnonzero(routes.is_moved & (routes.found.owner == number))
-                if len(mine):
-                    tables.append(_rows_of(work, held, self._names, routes.found.row[mine]))
-                    self._index[mine] = np.arange(start, start + len(mine))
-                    start += len(mine)
+            for held in routes.found.held:
+                rows, positions = held.of(routes.is_moved)
+                if len(rows):
+                    tables.append(_rows_of(work, held, self._names, rows))
+                    self._index[positions] = np.arange(start, start + len(rows))
+                    start += len(rows)
         self._values = pa.concat_tables(tables).combine_chunks() if tables else None
 
     def column(self, field: pa.Field, positions: Positions) -> pa.Array:
@@ -317,6 +316,11 @@ class _Carried:
 def _rows_of(work: Work, held: Held, names: list[str], rows: Positions) -> pa.Table:
     table, _ = read_columns(work, held.part, names)
     return table.take(of_numpy(rows))
+
+
+def _room(part: Part, sizes: Sizes) -> int:
+    """How many bytes a part can still take; of one that an older release wrote, by a guess."""
+    return sizes.part_bytes - (sizes.small_file_bytes if part.arrow_bytes is None else part.arrow_bytes)
 
 
 def _table_columns(batch: pa.RecordBatch) -> pa.RecordBatch:

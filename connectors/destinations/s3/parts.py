@@ -35,6 +35,7 @@ class Sizes:
         small_file_bytes: A part below this takes new rows; rewriting a larger one costs more than another part does.
         run_bytes: Rows that are sorted by bucket at once.
         compact_from: A partition with so many small parts is compacted at the end of a run.
+        partitions: Rows that are committed together may lie in so many.
     """
 
     part_rows: int = 200_000
@@ -46,6 +47,7 @@ class Sizes:
     small_file_bytes: int = 32 * 1024 * 1024
     run_bytes: int = 24 * 1024 * 1024
     compact_from: int = 16
+    partitions: int = 20_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,12 +58,14 @@ class LocalPart:
         path: Where it is.
         rows: How many it has.
         key_min, key_max: Bounds of its keys as the manifest keeps them, None without a key.
+        arrow_bytes: Of its rows in memory.
     """
 
     path: Path
     rows: int
     key_min: str | None
     key_max: str | None
+    arrow_bytes: int
 
 
 class BrokenPartError(OSError):
@@ -121,7 +125,8 @@ class PartFile:
             if file.metadata.num_rows != self.rows or not file.schema_arrow.equals(self._schema):
                 message = f"the part {self._path.name} holds {file.metadata.num_rows} rows instead of {self.rows}"
                 raise BrokenPartError(message)
-        return LocalPart(self._path, self.rows, self._bound(self._low), self._bound(self._high, is_upper=True))
+        low, high = self._bound(self._low), self._bound(self._high, is_upper=True)
+        return LocalPart(self._path, self.rows, low, high, self.byte_count)
 
     def discard(self) -> None:
         """Close and delete the file."""

@@ -175,11 +175,15 @@ def _found(objects: Objects, listed: Sequence[Part]) -> tuple[list[_Found], list
 
 def _read(objects: Objects, part: Part) -> _Found | None:
     try:
-        rows, schema = footer(objects, part)
+        metadata, schema = footer(objects, part)
     except pa.ArrowException:
         return None
     label = Label.of(schema)
-    return None if label is None else _Found(replace(part, rows=rows), schema, label)
+    if label is None:
+        return None
+    # Nearly what the rows take in memory; less where values repeat, and then the part is merged once more.
+    byte_count = sum(metadata.row_group(number).total_byte_size for number in range(metadata.num_row_groups))
+    return _Found(replace(part, rows=metadata.num_rows, arrow_bytes=byte_count), schema, label)
 
 
 def _agreed(objects: Objects, stream: Stream, found: Sequence[_Found]) -> Label | None:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 import numpy.typing as npt
@@ -14,7 +15,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from connectors.arrow.arrays import of_numpy, one_array
-from connectors.destinations.s3.buckets import Buckets
+from connectors.destinations.s3.buckets import BucketNumbers, Buckets, runs
 from connectors.destinations.s3.keys import Flags, Positions
 from connectors.destinations.s3.manifest import Part
 from connectors.destinations.s3.parts import LocalPart
@@ -62,17 +63,17 @@ class Rewritten:
 
 def rewrite(work: Work, task: Rewrite) -> Rewritten:
     """Make a part's new content on local disk. Publishes nothing."""
-    with local_copy(work, task.part) as path, pq.ParquetFile(path) as old:
+    with local_copy(work, task.part) as path, pq.ParquetFile(path) as old, _Staged(work, task) as staged:
         joining = iter(task.joining)
         first = next(joining, None)
         is_changed = first is not None or (task.leaving is not None and len(task.leaving) > 0)
-        if not is_changed and not _differs(work, task, old):
+        if not is_changed and not _differs(work, task, old, staged):
             return Rewritten()
         file = work.part_file()
         updated = 0
         try:
-            for group, table in _without_leaving(work, task, old):
-                changed, count = _updated(task, group, table[0], table[1])
+            for table, replacing, leaving in _slices(work, task, old, staged):
+                changed, count = _updated(table, replacing, leaving, task.columns)
                 updated += count
                 for batch in changed.to_batches():
                     file.write(batch)
@@ -113,14 +114,91 @@ def differ(old: pa.Array, new: pa.Array) -> Flags:
     return flags
 
 
-def _differs(work: Work, task: Rewrite, old: pq.ParquetFile) -> bool:
+class _Staged:
+    """The rows that replace some of a part's, in the order of those, no more at once than a row group holds.
+
+    Args:
+        work: The table.
+        task: Of the part.
+    """
+
+    def __init__(self, work: Work, task: Rewrite) -> None:
+        self._work = work
+        self._updates = task.updates
+        self._first_bucket = task.first_bucket
+        self._cuts: dict[int, tuple[Buckets, BucketNumbers]] = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for buckets, _numbers in self._cuts.values():
+            buckets.close()
+
+    def slices(self, group: int, rows: int) -> Iterator[tuple[int, int, pa.Table | None]]:
+        """A row group in ranges [start, past), each with what replaces some of its rows; ROW counts from the start."""
+        number = self._first_bucket + group
+        if self._updates is None or not self._updates.rows_of(number):
+            yield 0, rows, None
+            return
+        if self._updates.bytes_of(number) <= self._work.form.sizes.group_bytes:
+            yield 0, rows, _in_order(self._updates.table(number), 0)
+            return
+        if group not in self._cuts:
+            self._cuts[group] = self._cut(self._updates, number, rows)
+        buckets, numbers = self._cuts[group]
+        for start, past in runs(numbers):
+            each = int(numbers[start])
+            self._work.check_stop()
+            yield start, past, _in_order(buckets.table(each), start) if buckets.rows_of(each) else None
+
+    def _cut(self, updates: Buckets, number: int, rows: int) -> tuple[Buckets, BucketNumbers]:
+        """Rows too wide to be held at once, in buckets of their own, and for each row of the row group its bucket."""
+        sizes = self._work.form.sizes
+        widths = np.zeros(rows, np.int64)
+        for batch in updates.batches(number):
+            widths[batch.column(ROW).to_numpy()] = _row_bytes(batch)
+        bucket_of = np.cumsum(widths) // sizes.group_bytes
+        path = self._work.spool.path("cut")
+        buckets: Buckets | None = None
+        for batch in updates.batches(number):
+            self._work.check_stop()
+            buckets = buckets or Buckets(path, batch.schema, sizes.run_bytes)
+            buckets.add(batch, bucket_of[batch.column(ROW).to_numpy()])
+        assert buckets is not None  # noqa: S101 - only buckets that have rows are cut
+        return buckets, bucket_of
+
+
+def _row_bytes(batch: pa.RecordBatch) -> npt.NDArray[np.int64]:
+    """About how much memory each row takes."""
+    widths = np.zeros(batch.num_rows, np.int64)
+    for column in batch.columns:
+        if pa.types.is_string(column.type) or pa.types.is_binary(column.type):
+            widths += pc.binary_length(column).fill_null(0).to_numpy(zero_copy_only=False) + 4
+        else:
+            widths += max(1, column.type.bit_width // 8)
+    return widths
+
+
+def _in_order(table: pa.Table, start: int) -> pa.Table:
+    table = table.take(pc.sort_indices(table, sort_keys=[(ROW, "ascending")]))
+    place = table.schema.get_field_index(ROW)
+    return table.set_column(
+        place, table.schema.field(place), pc.subtract(table.column(ROW), pa.scalar(start, pa.int32()))
+    )
+
+
+def _differs(work: Work, task: Rewrite, old: pq.ParquetFile, staged: _Staged) -> bool:
     """True as soon as one image does; most rows that are read twice bring nothing new."""
     for group in _touched_groups(task, old):
         work.check_stop()
-        staged = _staged(task, group)
         table = old.read_row_group(group, columns=list(task.columns), use_threads=False)
-        if any(np.any(changed) for _, changed in _differences(table, staged, task.columns)):
-            return True
+        for start, past, replacing in staged.slices(group, table.num_rows):
+            if replacing is None:
+                continue
+            differences = _differences(table.slice(start, past - start), replacing, task.columns)
+            if any(np.any(changed) for _, changed in differences):
+                return True
     return False
 
 
@@ -131,11 +209,19 @@ def _touched_groups(task: Rewrite, old: pq.ParquetFile) -> list[int]:
     return [group for group in groups if task.updates.rows_of(task.first_bucket + group)]
 
 
-def _staged(task: Rewrite, group: int) -> pa.Table:
-    """The staged rows of a row group in the order of the rows that they replace."""
-    assert task.updates is not None  # noqa: S101 - only groups with staged rows are asked for
-    table = task.updates.table(task.first_bucket + group)
-    return table.take(pc.sort_indices(table, sort_keys=[(ROW, "ascending")]))
+def _slices(
+    work: Work, task: Rewrite, old: pq.ParquetFile, staged: _Staged
+) -> Iterator[tuple[pa.Table, pa.Table | None, Flags | None]]:
+    """All rows of the part in pieces, each with what replaces some of its rows, and flags of those that leave."""
+    first_row = 0
+    for group in range(old.metadata.num_row_groups):
+        work.check_stop()
+        table = old.read_row_group(group, use_threads=False)
+        leaving = _leaving(task, first_row, table.num_rows)
+        for start, past, replacing in staged.slices(group, table.num_rows):
+            flags = None if leaving is None else leaving[start:past]
+            yield table.slice(start, past - start), replacing, flags
+        first_row += table.num_rows
 
 
 def _differences(table: pa.Table, staged: pa.Table, columns: tuple[str, ...]) -> Iterator[tuple[str, Flags]]:
@@ -145,15 +231,16 @@ def _differences(table: pa.Table, staged: pa.Table, columns: tuple[str, ...]) ->
         yield name, differ(one_array(table.column(name)).take(rows), one_array(staged.column(name)))
 
 
-def _updated(task: Rewrite, group: int, table: pa.Table, leaving: Flags | None) -> tuple[pa.Table, int]:
-    """The row group with its changes, and the number of rows whose image differed."""
+def _updated(
+    table: pa.Table, staged: pa.Table | None, leaving: Flags | None, names: tuple[str, ...]
+) -> tuple[pa.Table, int]:
+    """Rows with their changes, and the number of those whose image differed."""
     count = 0
-    if task.updates is not None and task.updates.rows_of(task.first_bucket + group):
-        staged = _staged(task, group)
+    if staged is not None:
         changed = np.zeros(staged.num_rows, np.bool_)
         # Columns without a change stay what they are: copying each of them was half the time.
         columns = []
-        for name, differs in _differences(table, staged, task.columns):
+        for name, differs in _differences(table, staged, names):
             if np.any(differs):
                 columns.append(name)
                 changed |= differs
@@ -172,18 +259,6 @@ def _replaced(table: pa.Table, staged: pa.Table, columns: list[str]) -> pa.Table
         column = pc.replace_with_mask(one_array(table.column(name)), is_replaced, one_array(staged.column(name)))
         table = table.set_column(index, table.schema.field(index), column)
     return table
-
-
-def _without_leaving(
-    work: Work, task: Rewrite, old: pq.ParquetFile
-) -> Iterator[tuple[int, tuple[pa.Table, Flags | None]]]:
-    """Each row group with the flags of the rows that leave it."""
-    start = 0
-    for group in range(old.metadata.num_row_groups):
-        work.check_stop()
-        table = old.read_row_group(group, use_threads=False)
-        yield group, (table, _leaving(task, start, table.num_rows))
-        start += table.num_rows
 
 
 def _leaving(task: Rewrite, start: int, count: int) -> npt.NDArray[np.bool_] | None:

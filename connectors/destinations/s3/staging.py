@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
@@ -11,16 +9,21 @@ import pyarrow as pa
 from connectors.destinations.s3.buckets import Spill
 from connectors.destinations.s3.keys import Deduplicated, KeyForm, deduplicate
 from connectors.destinations.s3.work import Work, null_keys
-from connectors.errors import SourceError
+from connectors.errors import ConfigError, SourceError
 
 #: Of the distinct partitions of staged rows; a row has its partition's number.
 PartitionNumbers = npt.NDArray[np.int32]
 
 
 class Partitions:
-    """Numbers of partitions, in the order in which they came up."""
+    """Numbers of partitions, in the order in which they came up.
 
-    def __init__(self) -> None:
+    Args:
+        work: The table.
+    """
+
+    def __init__(self, work: Work) -> None:
+        self._work = work
         self.names: list[str] = []
         self._numbers: dict[str, int] = {}
 
@@ -31,9 +34,25 @@ class Partitions:
             self.names.append(name)
         return number
 
-    def numbers_of(self, directories: pa.Array) -> PartitionNumbers:
-        """The number of each row's partition, from the dictionary array that Partitioning.of() makes."""
+    def numbers_of(self, batch: pa.RecordBatch) -> PartitionNumbers:
+        """The number of each row's partition.
+
+        Raises:
+            ConfigError: There are too many.
+            ValueNotRepresentable: A value makes too long a name.
+        """
+        directories = self._work.partitions_of(batch)
         numbers = np.array([self.number(name) for name in directories.dictionary.to_pylist()], np.int32)
+        most = self._work.form.sizes.partitions
+        # The partition of NULL has a number whether or not a row lies in it.
+        if len(self.names) > most + 1:
+            columns = ", ".join(column.name for column in self._work.form.partitioning.columns)
+            raise self._work.error(
+                ConfigError,
+                f"the rows of one commit lie in more than {most:,} partitions of `partition_col` ({columns}), each of"
+                " which needs a file of its own; name a column with fewer values, or leave `partition_col` out, and"
+                " set another `s3_suffix` when parts are there already",
+            )
         of_rows: PartitionNumbers = numbers[directories.indices.to_numpy(zero_copy_only=False)]
         return of_rows
 
@@ -50,7 +69,7 @@ class Staging:
         self.rows = 0
         self.byte_count = 0
         self.places: list[tuple[int, int]] = []
-        self.partitions = Partitions()
+        self.partitions = Partitions(work)
         self.columns: tuple[str, ...] = ()
         self._work = work
         self._key = key
@@ -60,19 +79,19 @@ class Staging:
         self._chunk_starts: list[int] = []
         self._spill: Spill | None = None
 
-    def add(self, batches: Iterable[pa.RecordBatch]) -> int:
-        """Take the rows of one chunk, and return their number.
+    def begin_chunk(self) -> None:
+        """Take what follows as rows of another chunk, each key of which may stand there once."""
+        self._chunk_starts.append(self.rows)
+
+    def add(self, batch: pa.RecordBatch) -> None:
+        """Take rows of the chunk.
 
         Raises:
             SourceError: A row has NULL in its key.
         """
-        self._chunk_starts.append(self.rows)
-        before = self.rows
-        for batch in batches:
-            self._work.check_stop()
-            if batch.num_rows:
-                self._add(batch)
-        return self.rows - before
+        self._work.check_stop()
+        if batch.num_rows:
+            self._add(batch)
 
     @property
     def is_full(self) -> bool:
@@ -123,7 +142,7 @@ class Staging:
             raise null_keys(self._work, self._key, keys.null_count)
         self._keys.append(keys)
         self._key_bytes += keys.nbytes
-        self._numbers.append(self.partitions.numbers_of(self._work.partitions_of(batch)))
+        self._numbers.append(self.partitions.numbers_of(batch))
         self.places.append((self._spill.append(batch), self.rows))
         self.rows += batch.num_rows
         self.byte_count += batch.nbytes

@@ -139,6 +139,7 @@ class Work:
             key_min=local.key_min,
             key_max=local.key_max,
             snapshot=snapshot,
+            arrow_bytes=local.arrow_bytes,
         )
 
 

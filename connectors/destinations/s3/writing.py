@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from connectors.base import Chunk, Commit, RowStream, Write
+from connectors.base import Chunk, Commit, Position, Write
 from connectors.destinations.s3.appending import Appending, KeysMeetError
 from connectors.destinations.s3.evolution import TablePlan
 from connectors.destinations.s3.keys import KeyForm
@@ -23,12 +23,26 @@ _COMMIT_S = 60.0
 
 @dataclass(slots=True)
 class _Group:
-    """Chunks that are committed together."""
+    """Chunks that are committed together.
+
+    Attributes:
+        write, is_first_copy: Of each of them.
+        chunks: All of them.
+        position: Of the last one that was taken as a whole, None before that.
+        read, inserted, updated: Rows so far.
+        bytes_before: Of rows that were committed before their chunk's end.
+        appending, staging: Where the others are.
+        began: When, by the monotonic clock.
+    """
 
     write: Write
     is_first_copy: bool
     chunks: list[Chunk] = field(default_factory=list)
+    position: Position | None = None
     read: int = 0
+    inserted: int = 0
+    updated: int = 0
+    bytes_before: int = 0
     appending: Appending | None = None
     staging: Staging | None = None
     began: float = field(default_factory=time.monotonic)
@@ -62,6 +76,7 @@ class Writer:
     def __init__(self, work: Work, plan: TablePlan, *, is_fresh: bool, is_unique_at_source: bool) -> None:
         self._work = work
         self._plan = plan
+        self._is_unique_at_source = is_unique_at_source
         self._may_append = is_fresh and is_unique_at_source and not work.form.partitioning
         self._group: _Group | None = None
         self._done: list[Commit] = []
@@ -79,7 +94,7 @@ class Writer:
         if write is Write.APPEND:
             self._append(group, chunk)
         else:
-            self._stage(group, chunk.rows)
+            self._stage(group, chunk)
         pass_point(FaultPoint.AFTER_STAGE_COPY)
         if self._is_full(self._group or group):
             self.seal()
@@ -131,24 +146,65 @@ class Writer:
             group.close()
             again = self._group = _Group(self._write_of(chunk), group.is_first_copy, group.chunks)
             for each in group.chunks:
-                self._stage(again, each.rows)
+                self._stage(again, each)
+        else:
+            group.position = chunk.position
 
-    def _stage(self, group: _Group, rows: RowStream) -> None:
+    def _stage(self, group: _Group, chunk: Chunk) -> None:
+        """Have the rows wait for their commit; when a chunk brings too many, commit what there is before its end.
+
+        Then the position before the chunk goes on to hold: after a crash the whole of it is read again, and those of
+        its rows that are there are found there. A source that does not guard the key may send one twice in a chunk,
+        which only the whole of it shows.
+        """
+        staging = self._staging_of(group)
+        for batch in chunk.rows.batches(self._work.stream.timezone):
+            if self._is_unique_at_source and self._holds_enough(group):
+                group.bytes_before += group.byte_count
+                self._publish(group)
+                staging.close()
+                group.staging = None
+                staging = self._staging_of(group)
+            staging.add(batch)
+            group.read += batch.num_rows
+        group.position = chunk.position
+
+    def _staging_of(self, group: _Group) -> Staging:
+        """Where the rows of the next chunk, or of the rest of one, go."""
         if group.staging is None:
             group.staging = Staging(self._work, self._key)
-        group.read += group.staging.add(rows.batches(self._work.stream.timezone))
+        group.staging.begin_chunk()
+        return group.staging
 
     def _is_full(self, group: _Group) -> bool:
         if self._work.is_dump:
             # A dump is there as a whole or not at all.
             return False
-        commit_bytes = self._work.stream.options.commit_bytes
-        if time.monotonic() - group.began >= _COMMIT_S or group.byte_count >= commit_bytes:
+        return time.monotonic() - group.began >= _COMMIT_S or self._holds_enough(group)
+
+    def _holds_enough(self, group: _Group) -> bool:
+        if group.byte_count >= self._work.stream.options.commit_bytes:
             return True
         return group.staging is not None and group.staging.is_full
 
     def _commit(self, group: _Group) -> None:
+        """Make all rows of the group durable together with the position of its last chunk."""
         position = group.chunks[-1].position
+        if not self._publish(group):
+            first_copy = self._work.table.manifest.first_copy and group.is_first_copy
+            self._work.table.record_position(position, first_copy=first_copy)
+        self._done.append(
+            Commit(
+                position,
+                read=group.read,
+                inserted=group.inserted,
+                updated=group.updated,
+                byte_count=group.bytes_before + group.byte_count,
+            )
+        )
+
+    def _publish(self, group: _Group) -> bool:
+        """Publish the rows that wait, if they change anything, with the position of the last whole chunk."""
         first_copy = self._work.table.manifest.first_copy and group.is_first_copy
         inserted = updated = 0
         if group.appending is not None and group.appending.rows:
@@ -171,17 +227,15 @@ class Writer:
                 inserted, updated = merged.inserted, merged.updated
             if inserted or updated:
                 publication.commit(
-                    position=position,
+                    position=group.position,
                     columns=self._plan.columns,
                     key=self._plan.key,
                     facts=self._plan.facts,
                     first_copy=first_copy,
                 )
-        if not (inserted or updated):
-            self._work.table.record_position(position, first_copy=first_copy)
-        self._done.append(
-            Commit(position, read=group.read, inserted=inserted, updated=updated, byte_count=group.byte_count)
-        )
+        group.inserted += inserted
+        group.updated += updated
+        return bool(inserted or updated)
 
     @property
     def _key(self) -> KeyForm:

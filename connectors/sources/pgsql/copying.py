@@ -50,8 +50,17 @@ class ChunkSize:
             self._row_bytes = moved / rows
 
 
-def begin_copy(reading: Reading, watermark: str | None, previous: PgPosition | None) -> PgPosition:
-    """The position before the first chunk of a copy, or of a second one that fills added columns."""
+def begin_copy(
+    reading: Reading, watermark: str | None, previous: PgPosition | None, *, by_key: bool = False
+) -> PgPosition:
+    """The position before the first chunk of a copy, or of a second one that fills added columns.
+
+    Args:
+        reading: The table.
+        watermark: Taken before.
+        previous: The position before a second copy.
+        by_key: Never by pages.
+    """
     start = PgPosition(
         mode=reading.spec.mode,
         key=reading.spec.keys,
@@ -74,7 +83,7 @@ def begin_copy(reading: Reading, watermark: str | None, previous: PgPosition | N
         candidate = reading.writers.candidate(reading.key[0].name)
         if candidate is not None:
             start = start.model_copy(update={"candidates": (candidate,)})
-    if reading.key_kind is not KeyKind.SEQUENCE and _should_copy_by_pages(reading):
+    if not by_key and reading.key_kind is not KeyKind.SEQUENCE and _should_copy_by_pages(reading):
         return start.model_copy(update={"next_block": 0, "heap": _heap(reading)})
     return start
 

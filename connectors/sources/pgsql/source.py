@@ -128,7 +128,8 @@ class PgsqlTableSource(Source):
         was_copied_now = False
         if position is None or self._needs_refill(position, reading):
             clock = reading.watermark.read()
-            position = begin_copy(reading, clock.watermark, position)
+            by_key = request.prepared.wants_key_order
+            position = begin_copy(reading, clock.watermark, position, by_key=by_key)
             reading.catch_up()
         if position.phase is Phase.COPY:
             was_copied_now = position.batch == 0

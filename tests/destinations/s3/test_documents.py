@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -24,7 +25,9 @@ _OBJECT = st.dictionaries(_TEXT, _JSON, max_size=3)
 _COLUMNS = st.lists(st.builds(StoredColumn, _TEXT, _TEXT, _TEXT, st.none() | _TEXT), max_size=3).map(tuple)
 _NAMES = st.lists(_TEXT, max_size=3).map(tuple)
 _MAYBE = st.none() | _TEXT
-_PARTS = st.lists(st.builds(Part, _TEXT, _COUNT, _TEXT, _MAYBE, _MAYBE, _MAYBE, _COUNT, _TEXT), max_size=3).map(tuple)
+_BYTES = st.none() | _COUNT
+_PART = st.builds(Part, _TEXT, _COUNT, _TEXT, _MAYBE, _MAYBE, _MAYBE, _COUNT, _TEXT, arrow_bytes=_BYTES)
+_PARTS = st.lists(_PART, max_size=3).map(tuple)
 _FLAG = st.none() | st.booleans()
 _MANIFESTS = st.builds(
     Manifest,
@@ -69,6 +72,14 @@ def test_manifest_reads_back_as_written(manifest: Manifest) -> None:
 @given(_PENDING)
 def test_pending_set_reads_back_as_written(pending: Pending) -> None:
     assert Pending.parse(pending.dump("n")) == pending
+
+
+@given(_MANIFESTS)
+def test_manifest_of_parts_without_their_bytes_in_memory_is_read(manifest: Manifest) -> None:
+    raw = json.loads(manifest.dump("n"))
+    raw["parts"] = [values[:8] for values in raw["parts"]]
+    parts = tuple(replace(part, arrow_bytes=None) for part in manifest.parts)
+    assert Manifest.parse(json.dumps(raw).encode()) == replace(manifest, parts=parts)
 
 
 def test_no_two_writes_are_equal() -> None:
@@ -135,6 +146,7 @@ def test_manifest_of_20000_parts_is_small_and_fast() -> None:
             None,
             130_000_000,
             f'"{n:032x}-16"',
+            arrow_bytes=130_000_000,
         )
         for n in range(20_000)
     )

@@ -87,6 +87,21 @@ def test_of_equal_keys_the_last_counts(chunks: list[list[int]], type_: pa.DataTy
     assert (found.doubled > 0) == any(len(set(chunk)) < len(chunk) for chunk in chunks)
 
 
+@given(
+    st.lists(st.integers(0, 30), unique=True, max_size=20),
+    st.lists(st.integers(0, 30), max_size=20),
+    st.sampled_from([pa.int64(), pa.binary()]),
+)
+def test_keys_are_matched_whichever_are_more(ours: list[int], theirs: list[int], type_: pa.DataType) -> None:
+    def array(keys: list[int]) -> pa.Array:
+        return pa.array(keys if pa.types.is_int64(type_) else [bytes([key]) for key in keys], type_)
+
+    rows, positions = deduplicate(array(ours), [0]).keys.match(array(theirs))
+    place = {key: number for number, key in enumerate(sorted(ours))}
+    expected = [(row, place[key]) for row, key in enumerate(theirs) if key in place]
+    assert list(zip(rows.tolist(), positions.tolist(), strict=True)) == expected
+
+
 @given(st.lists(st.lists(st.integers(0, 5), max_size=20), max_size=8), st.sampled_from([1, 200, 10**6]))
 def test_buckets_give_back_each_row_in_its_order(
     tmp_path_factory: pytest.TempPathFactory, batches: list[list[int]], run_bytes: int

@@ -6,6 +6,7 @@ import datetime as dt
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from typing import Any
 from urllib.parse import unquote
 
@@ -213,6 +214,26 @@ def test_names_decode_to_the_values() -> None:
     names = partitioning.of(batch).cast(pa.string()).to_pylist()
     assert [unquote(name.removeprefix("p=")) for name in names] == values
     assert all("/" not in name for name in names)
+
+
+@pytest.mark.parametrize("mode", ["dumping", "syncing"])
+def test_too_many_partitions_are_refused_by_the_name_of_the_key(table: Table, mode: str) -> None:
+    """Each has a file of its own, and all of them are named by one document."""
+    snapshot = {"migration_snapshot_date": "timestamp without time zone"} if mode == "dumping" else {}
+    table.schema = schema_of({"id": "bigint", "country": "text", **snapshot}, key=() if snapshot else ("id",))
+    table.spec = {"mode": mode, "partition_col": "country"}
+    table.sizes = replace(SMALL, partitions=20)
+
+    def rows(count: int) -> list[tuple[Any, ...]]:
+        return [(n, f"secret-{n}", *[dt.datetime(2024, 1, 1)] * len(snapshot)) for n in range(count)]
+
+    table.copy(rows(20))
+    before = table.parts
+    assert len(before) == 20
+    with pytest.raises(ConfigError, match=r"more than 20 partitions of `partition_col` \(country\)") as raised:
+        table.run(table.chunk(rows(21), Write.APPEND if snapshot else Write.UPSERT))
+    assert "secret" not in str(raised.value)
+    assert table.parts == before
 
 
 MANY = """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
 from dataclasses import replace
 
 from connectors.base import Write
@@ -63,6 +64,54 @@ def test_compaction_keeps_snapshots_apart(table: Table) -> None:
     table.sizes = replace(SMALL, compact_from=2)
     table.run()
     assert [(part.snapshot, part.rows) for part in table.manifest().parts] == [(at.isoformat(), 30) for at in times]
+
+
+WIDE = replace(SMALL, part_rows=1000, group_rows=300, part_bytes=40_000, group_bytes=10_000, compact_from=2)
+
+
+def wide(count: int, start: int = 0, width: int = 400) -> list[tuple[int, str]]:
+    """Rows of some hundred bytes that compress to almost nothing."""
+    return [(n, "x" * width) for n in range(start, start + count)]
+
+
+def test_parts_that_are_full_by_bytes_are_not_merged_again(table: Table) -> None:
+    """Their rows are few and their files small, as the rows compress well."""
+    table.sizes = WIDE
+    table.copy(wide(900))
+    assert len(table.parts) >= 8
+    before = table.parts
+    table.run()
+    assert table.parts == before
+    assert table.content() == wide(900)
+
+
+def test_parts_of_an_unknown_width_are_merged_once(table: Table) -> None:
+    """So an older release wrote the manifest."""
+    table.sizes = WIDE
+    table.copy(wide(900))
+    key = f"{table.place.prefix}_dms/manifest.json"
+    document = json.loads(table.bucket.get(key))
+    document["parts"] = [values[:8] for values in document["parts"]]
+    table.bucket.put(key, json.dumps(document).encode())
+    old = table.parts
+    table.run()
+    merged = table.parts
+    table.run()
+    assert not merged.keys() & old.keys()
+    assert table.parts == merged
+    assert table.content() == wide(900)
+
+
+def test_new_rows_do_not_join_a_part_that_is_full_by_bytes(table: Table) -> None:
+    table.sizes = replace(WIDE, compact_from=100)
+    table.copy(wide(100))
+    full = table.parts
+    assert len(full) == 1
+    for start in range(100, 300, 50):
+        table.upsert(wide(50, start))
+    assert table.parts.items() >= full.items()
+    assert [part.rows for part in table.manifest().parts] == [100, 100, 100]
+    assert table.content() == wide(300)
 
 
 def test_old_snapshots_expire_but_the_newest(table: Table) -> None:
