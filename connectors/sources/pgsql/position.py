@@ -59,7 +59,7 @@ class ColumnForm(NamedTuple):
             words.append("dropped and added again, or another column under that name")
         if self.type != was.type:
             words.append(f"type {was.type} -> {self.type}")
-        if self.is_cast != was.is_cast:
+        elif self.is_cast != was.is_cast:
             words.append("`strict` changed")
         if self.mask != was.mask:
             words.append(f"masked by {self.mask} instead of {was.mask}")
