@@ -159,6 +159,8 @@ def _plan_changes(plan: TablePlan, target: Target, schema: StreamSchema, types: 
     for column in schema.columns:
         existing = table.columns.get(column.name)
         if existing is None:
+            if column.name in key:
+                _refuse_missing_key(target, column.name)
             # Rows that are there have no value for it, whatever the source demands.
             definition = sql.SQL("{} {}").format(sql.Identifier(column.name), types.sql_of(column.pg_type))
             plan.add(target, sql.SQL("ALTER TABLE {} ADD COLUMN {}").format(target.name, definition))
@@ -176,6 +178,18 @@ def _plan_changes(plan: TablePlan, target: Target, schema: StreamSchema, types: 
         unique = sql.SQL("" if table.is_partitioned else "UNIQUE ")
         plan.key_index = sql.SQL("CREATE {}INDEX {} ON {} ({})").format(
             unique, sql.Identifier(shortened(f"{target.table}_{'_'.join(key)}_dms_key")), target.name, columns_sql(key)
+        )
+
+
+def _refuse_missing_key(target: Target, name: str) -> None:
+    """Rows that are there would have no key, and so would be there once more under one."""
+    if target.session.value(sql.SQL("SELECT EXISTS (SELECT FROM {})").format(target.name)):
+        column = target.session.text(sql.Identifier(name))
+        raise mismatch(
+            target,
+            f"the key column {column} is not in the table, whose rows would have no key; run ALTER TABLE"
+            f" {target.qualified} RENAME COLUMN to {column} for the column that has the key, or rename or drop the"
+            " table, and the next run copies everything anew",
         )
 
 

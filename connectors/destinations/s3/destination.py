@@ -175,7 +175,8 @@ class S3Destination(Destination):
 
     def comparable(self, schema: StreamSchema, key: Sequence[str]) -> TableSide:
         """The rows that are there, of a dump its latest snapshot."""
-        return TableSide(self._table, schema, key, self._stream)
+        stream = evolution.in_held_zone(self._table.stored_manifest(), self._stream)
+        return TableSide(self._table, schema, key, stream)
 
     def check_files(self) -> FileCheck:
         """Compare manifest, footers and a listing of the table's own prefix."""
@@ -231,8 +232,9 @@ class S3Destination(Destination):
         schema = Label(self._stream.unique_id, plan.key, plan.columns, plan.facts).on(plan.schema)
         key = KeyForm.of(plan.key, schema) if plan.key else None
         form = Form(schema, key, plan.partitioning, self._sizes)
+        stream = evolution.in_held_zone(self._table.manifest, self._stream)
         self._plan = plan
-        self._work = Work(self._table, form, self._spool, self._stream, self._report, self._stopping)
+        self._work = Work(self._table, form, self._spool, stream, self._report, self._stopping)
         return self._work
 
     def _commits(self, writer: Writer) -> Iterator[Commit]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -67,6 +67,7 @@ def plan_table(manifest: Manifest | None, schema: StreamSchema, stream: Stream) 
         ConfigError: The partition columns do not fit the rows.
         SchemaMismatch: The parts that are there cannot take the rows, and only a person can decide what to do.
     """
+    stream = in_held_zone(manifest, stream)
     twins = _twins(schema)
     wanted = _wanted_columns(schema, stream)
     key = () if stream.mode is Mode.DUMPING else schema.key
@@ -100,6 +101,17 @@ def plan_table(manifest: Manifest | None, schema: StreamSchema, stream: Stream) 
         added=tuple(column.name for column in added),
         notes=tuple(notes),
     )
+
+
+def in_held_zone(manifest: Manifest | None, stream: Stream) -> Stream:
+    """The stream with the time zone in which the table's instants were written, whatever the settings say since.
+
+    An instant is the same in any zone. Directories by day are not, and a table must not mix those of two.
+    """
+    for column in () if manifest is None or not manifest.parts else manifest.columns:
+        if found := _INSTANT.fullmatch(column.arrow):
+            return replace(stream, timezone=found[1])
+    return stream
 
 
 def add_columns(work: Work, publication: Publication) -> None:

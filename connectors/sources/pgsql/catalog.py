@@ -30,7 +30,7 @@ WHERE c.relkind IN ('r', 'p') AND NOT c.relispartition AND c.relpersistence <> '
 ORDER BY n.nspname = 'public' DESC, n.nspname, c.relname
 """
 _COLUMNS = """
-SELECT attname, atttypid, atttypmod, attnotnull FROM pg_attribute
+SELECT attname, attnum, atttypid, atttypmod, attnotnull FROM pg_attribute
 WHERE attrelid = %s AND attnum > 0 AND NOT attisdropped ORDER BY attnum
 """
 _UNIQUE_INDEXES = """
@@ -100,11 +100,12 @@ class KeyKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class SourceColumn:
-    """One column at the source."""
+    """One column at the source; its number is pg_attribute.attnum, 0 in the result of a query."""
 
     name: str
     type: SourceType
     not_null: bool
+    number: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,8 +243,8 @@ def load_table(session: Session, table_name: str) -> Table:
         estimated_rows=rows if rows > 0 else None,
         byte_count=byte_count,
         columns=tuple(
-            SourceColumn(attname, types.type_of(typ, mod), not_null)
-            for attname, typ, mod, not_null in session.rows(_COLUMNS, [oid])
+            SourceColumn(attname, types.type_of(typ, mod), not_null, number)
+            for attname, number, typ, mod, not_null in session.rows(_COLUMNS, [oid])
         ),
         primary_key=tuple(session.value(_PRIMARY_KEY, [oid]) or ()),
         unique_keys=tuple(frozenset(names) for (names,) in session.rows(_UNIQUE_INDEXES, [oid])),

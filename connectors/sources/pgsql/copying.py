@@ -53,7 +53,7 @@ class ChunkSize:
 def begin_copy(
     reading: Reading, watermark: str | None, previous: PgPosition | None, *, by_key: bool = False
 ) -> PgPosition:
-    """The position before the first chunk of a copy, or of a second one that fills added columns.
+    """The position before the first chunk of a copy, or of a second one that fills added or changed columns.
 
     Args:
         reading: The table.
@@ -65,7 +65,7 @@ def begin_copy(
         mode=reading.spec.mode,
         key=reading.spec.keys,
         bookmark=reading.spec.bookmark or None,
-        columns=reading.column_names,
+        forms=reading.forms,
         watermark=watermark,
         upto=_highest_key(reading),
     )

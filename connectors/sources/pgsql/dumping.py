@@ -18,7 +18,7 @@ from connectors.postgres.session import Session
 from connectors.sources.pgsql.catalog import SourceColumn, Table
 from connectors.sources.pgsql.position import PgPosition, Phase
 from connectors.sources.pgsql.rows import QueryRows
-from connectors.sources.pgsql.select import Selected, snapshot_column
+from connectors.sources.pgsql.select import Selected, forms_of, snapshot_column
 from connectors.sources.pgsql.types import TypeCatalog
 
 #: Of numeric(p,s). The driver gives 65535 for a numeric that declares none.
@@ -68,7 +68,7 @@ def dump(
         t0: datetime = session.value("SELECT now()")
         report.t0 = t0
         rows = QueryRows(session, (*selected, snapshot_column(stream, t0)), source, table.primary_key if table else ())
-        position = PgPosition(mode=Mode.DUMPING, phase=Phase.FOLLOW, snapshot=t0.isoformat())
+        position = PgPosition(mode=Mode.DUMPING, phase=Phase.FOLLOW, snapshot=t0.isoformat(), forms=forms_of(selected))
         yield Chunk(Write.APPEND, rows, position.dump(), is_first_copy=True)
     finally:
         session.rollback()

@@ -90,7 +90,8 @@ def follow(
         safe_key=bounds.safe_key,
         candidates=bounds.candidates,
         recheck=bounds.open_recheck,
-        columns=reading.column_names,
+        forms=reading.forms,
+        columns=(),
     )
     write = Write.INSERT if reading.spec.mode is Mode.LOGGING else Write.UPSERT
     with reading.snapshot():

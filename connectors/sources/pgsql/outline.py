@@ -9,6 +9,7 @@ from connectors.mapping import Mode
 from connectors.postgres.session import Session
 from connectors.sources.pgsql.copying import ChunkSize
 from connectors.sources.pgsql.following import grace, new_keys_condition
+from connectors.sources.pgsql.forms import changed_columns, in_words
 from connectors.sources.pgsql.keys import key_order, key_tuple
 from connectors.sources.pgsql.position import PgPosition, Phase
 from connectors.sources.pgsql.reading import Reading
@@ -45,6 +46,8 @@ def outline_run(reading: Reading, position: PgPosition | None) -> Outline:
                 key_order(reading.key),
             )
         )
+    if position is not None and (changed := changed_columns(position, reading.selected)):
+        windows.append(f"columns that are read otherwise than before: {in_words(changed)}; {_of_older(reading)}")
     start = position.watermark if position is not None else clock.watermark
     windows.append(f"watermark now: {clock.watermark or 'not to be had, it stays where it is'}")
     if position is not None or not is_copying:
@@ -60,6 +63,12 @@ def outline_run(reading: Reading, position: PgPosition | None) -> Outline:
         queries=tuple(reading.aside.text(query) for query in queries),
         estimated_rows=reading.table.estimated_rows if is_copying else _changed(reading, position),
     )
+
+
+def _of_older(reading: Reading) -> str:
+    if reading.spec.mode is Mode.LOGGING:
+        return "rows that are there keep what they hold"
+    return "all rows are compared once, unless all is NULL in columns that the destination does not have yet"
 
 
 def _follow_queries(reading: Reading, position: PgPosition) -> list[sql.Composable]:

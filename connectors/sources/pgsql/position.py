@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import StrEnum
-from typing import Any
+from typing import Any, NamedTuple
 
 from pydantic import BaseModel, ConfigDict
 
@@ -36,6 +37,35 @@ class Candidate(BaseModel):
     holders: tuple[str, ...]
 
 
+class ColumnForm(NamedTuple):
+    """What decides which value of a column arrives; rows that were read under another form may hold other values.
+
+    Attributes:
+        number: pg_attribute.attnum, which is another one after a column was dropped and added again; 0 in a query.
+        type: At the source, with its modifier.
+        is_cast: True when it arrives as another type.
+        mask: How many characters or digits `masking_columns` takes; 0 for none.
+    """
+
+    number: int
+    type: str
+    is_cast: bool = False
+    mask: int = 0
+
+    def against(self, was: ColumnForm) -> str:
+        """What became of the column, in words."""
+        words = []
+        if self.number != was.number:
+            words.append("dropped and added again, or another column under that name")
+        if self.type != was.type:
+            words.append(f"type {was.type} -> {self.type}")
+        elif self.is_cast != was.is_cast:
+            words.append("`strict` changed")
+        if self.mask != was.mask:
+            words.append(f"masked by {self.mask} instead of {was.mask}")
+        return ", ".join(words)
+
+
 class PgPosition(BaseModel):
     """Everything of a stream that the next run needs.
 
@@ -52,8 +82,9 @@ class PgPosition(BaseModel):
         recheck: Chunks of the copy up to this key were read while these writers could still add keys among them; they
             are read again once when the writers have ended.
         candidates: Keys that become safe when their writers have ended, oldest first.
-        columns: Source columns of which every copied row has the values; a column that is not among them was added
-            since, and syncing and mirroring then copy once more by upsert.
+        forms: By its name at the destination, the form under which every copied row has the column's value. When a
+            column is not among them or has another form now, syncing and mirroring copy once more by upsert.
+        columns: Source columns of which every copied row has the values; only in positions of a time before `forms`.
         is_refill: True while such a second copy is under way.
         batch: Number of chunks committed.
         snapshot: Dumping: the migration_snapshot_date of the last whole dump.
@@ -73,6 +104,7 @@ class PgPosition(BaseModel):
     safe_key: str | None = None
     recheck: Candidate | None = None
     candidates: tuple[Candidate, ...] = ()
+    forms: Mapping[str, ColumnForm] = {}
     columns: tuple[str, ...] = ()
     is_refill: bool = False
     batch: int = 0
@@ -95,7 +127,7 @@ class PgPosition(BaseModel):
             return f"the dump of {self.snapshot}"
         if self.phase is Phase.COPY:
             reached = f"page {self.next_block}" if self.next_block is not None else f"key {_words(self.cursor)}"
-            word = "second copy, for added columns" if self.is_refill else "first copy"
+            word = "second copy, for added or changed columns" if self.is_refill else "first copy"
             return f"an unfinished {word}: {self.batch} chunks in, {reached}"
         parts = [f"changes up to watermark {self.watermark}"] if self.watermark else []
         parts += [f"keys up to {self.safe_key}"] if self.safe_key is not None else []

@@ -14,9 +14,9 @@ from connectors.postgres.session import Session
 from connectors.sources.pgsql.bookmarks import Bookmark
 from connectors.sources.pgsql.catalog import KeyKind, Sequence, SourceColumn, Table
 from connectors.sources.pgsql.keys import among
-from connectors.sources.pgsql.position import Key
+from connectors.sources.pgsql.position import ColumnForm, Key
 from connectors.sources.pgsql.rows import QueryRows
-from connectors.sources.pgsql.select import Selected
+from connectors.sources.pgsql.select import Selected, forms_of
 from connectors.sources.pgsql.watermark import WatermarkReader
 from connectors.sources.pgsql.writers import Writers
 
@@ -59,9 +59,9 @@ class Reading:
     report: RunReport
 
     @property
-    def column_names(self) -> tuple[str, ...]:
-        """Source columns that are read."""
-        return tuple(column.name for column in self.table.columns)
+    def forms(self) -> dict[str, ColumnForm]:
+        """How each column is read, by its name at the destination."""
+        return forms_of(self.selected)
 
     @property
     def key_names(self) -> tuple[str, ...]:

@@ -12,7 +12,8 @@ from connectors.errors import ConfigError
 from connectors.mapping import Mode, TableSpec
 from connectors.postgres.session import Session
 from connectors.sources.pgsql.catalog import SourceColumn, Table, missing_column
-from connectors.sources.pgsql.types import arriving, arriving_expression
+from connectors.sources.pgsql.position import ColumnForm
+from connectors.sources.pgsql.types import arriving, arriving_expression, spelled
 from connectors.types import Column, PgType
 
 #: What stands in place of pg_class.relkind for the result of a query.
@@ -32,6 +33,7 @@ class Selected:
         expression: What to select for it.
         has_binary: True when its binary COPY form means the same everywhere.
         is_unchanged: True when it keeps its name, type and value.
+        form: What decides its values; None for a column that the run adds.
         wire: Its type as the server described it with the query's result; None where that was not asked.
     """
 
@@ -39,6 +41,7 @@ class Selected:
     expression: sql.Composable
     has_binary: bool
     is_unchanged: bool
+    form: ColumnForm | None = None
     wire: tuple[object, ...] | None = None
 
 
@@ -62,7 +65,7 @@ def select_list(session: Session, table: Table, stream: Stream) -> tuple[Selecte
         _select(column, spec, renames.get(column.name, column.name), masks.get(column.name), session)
         for column in table.columns
     )
-    _refuse_clashes(selected, session)
+    _refuse_clashes(selected, session, is_dump=stream.mode is Mode.DUMPING)
     if table.kind == QUERY_KIND or not selected:
         return selected
     wires = described(session, sql.SQL("SELECT {} FROM {}").format(select_clause(selected), table.qualified))
@@ -117,6 +120,7 @@ def _select(column: SourceColumn, spec: TableSpec, name: str, mask: int | None, 
         expression,
         has_binary=column.type.has_binary or pg_type.text in {"text", "text[]"},
         is_unchanged=mask is None and name == column.name and pg_type == column.type.pg,
+        form=ColumnForm(column.number, spelled(column.type.pg), pg_type != column.type.pg, mask or 0),
     )
 
 
@@ -147,9 +151,20 @@ def _masked(expression: sql.Composable, column: SourceColumn, count: int, sessio
     )
 
 
-def _refuse_clashes(selected: tuple[Selected, ...], session: Session) -> None:
+def forms_of(selected: tuple[Selected, ...]) -> dict[str, ColumnForm]:
+    """The forms by the columns' names at the destination."""
+    return {each.column.name: each.form for each in selected if each.form is not None}
+
+
+def _refuse_clashes(selected: tuple[Selected, ...], session: Session, *, is_dump: bool) -> None:
     seen: dict[str, str | None] = {}
     for each in selected:
+        if is_dump and each.column.name == SNAPSHOT_COLUMN:
+            msg = (
+                f"column {each.column.source_name} would arrive as {SNAPSHOT_COLUMN}, the column that dumping adds;"
+                " give it another name with `col_rename`"
+            )
+            raise ConfigError(msg, connector=session.side.connector, stream=session.side.stream)
         if each.column.name in seen:
             msg = (
                 f"columns {seen[each.column.name]} and {each.column.source_name} would both arrive as"

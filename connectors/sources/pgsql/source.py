@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from contextlib import closing
+from dataclasses import replace
 
 from psycopg2 import sql
 
@@ -20,6 +22,7 @@ from connectors.base import (
     Selection,
     Source,
     Stream,
+    Write,
 )
 from connectors.errors import ConfigError, SourceError, SourceUnavailable
 from connectors.mapping import Mode, PgsqlSource, TableSpec
@@ -41,6 +44,7 @@ from connectors.sources.pgsql.catalog import (
 from connectors.sources.pgsql.copying import begin_copy, copy
 from connectors.sources.pgsql.dumping import dump, query_columns, query_source
 from connectors.sources.pgsql.following import buffer_pass, follow, source_keys, take_bounds
+from connectors.sources.pgsql.forms import needs_refill, warn_of_earlier_snapshots
 from connectors.sources.pgsql.outline import outline_dump, outline_run
 from connectors.sources.pgsql.position import PgPosition, Phase
 from connectors.sources.pgsql.preview import preview
@@ -121,19 +125,21 @@ class PgsqlTableSource(Source):
         if self._stream.mode is Mode.DUMPING:
             if self._table is not None:
                 self._report.rows_expected = self._table.estimated_rows
+            warn_of_earlier_snapshots(self._position(request.position), self._selected, self._report)
             yield from dump(self._reader, self._stream, self._selected, self._dumped(), self._report, self._table)
             return
         reading = self.reading()
         position = self._position(request.position)
         was_copied_now = False
-        if position is None or self._needs_refill(position, reading):
+        if position is None or needs_refill(reading, position, request.prepared.added_columns):
             clock = reading.watermark.read()
             by_key = request.prepared.wants_key_order
             position = begin_copy(reading, clock.watermark, position, by_key=by_key)
             reading.catch_up()
         if position.phase is Phase.COPY:
             was_copied_now = position.batch == 0
-            position = yield from copy(reading, position, request.keys)
+            chunks = copy(reading, position, request.keys)
+            position = yield from chunks if request.prepared.is_fresh else _by_upsert(chunks)
         yield from self._follow(reading, position, request, was_copied_now=was_copied_now)
 
     def _follow(
@@ -333,27 +339,6 @@ class PgsqlTableSource(Source):
             )
         return position
 
-    def _needs_refill(self, position: PgPosition, reading: Reading) -> bool:
-        """True when a column was added whose values older rows may lack at the destination."""
-        if self._stream.mode is Mode.LOGGING or not position.columns:
-            return False
-        added = [name for name in reading.column_names if name not in position.columns]
-        if not added:
-            return False
-        if position.phase is Phase.COPY:
-            return True
-        holds_values = self._aside.value(
-            sql.SQL("SELECT EXISTS (SELECT FROM {} WHERE {})").format(
-                reading.table.qualified,
-                sql.SQL(" OR ").join(sql.SQL("{} IS NOT NULL").format(sql.Identifier(name)) for name in added),
-            )
-        )
-        if holds_values:
-            self._report.warn(
-                f"columns {', '.join(added)} were added at the source with values: all rows are compared once"
-            )
-        return bool(holds_values)
-
     def _authority(self) -> tuple[Session, bool]:
         """Where transactions and locks can be seen: the source itself, or the primary of a standby."""
         if not self._aside.value("SELECT pg_is_in_recovery()"):
@@ -385,3 +370,15 @@ class PgsqlTableSource(Source):
 
 def _parsed(position: Position) -> PgPosition:
     return PgPosition.model_validate(dict(position))
+
+
+def _by_upsert(chunks: Generator[Chunk, None, PgPosition]) -> Generator[Chunk, None, PgPosition]:
+    """A copy into a table that has rows already, as after a reset: it puts them right, in logging too."""
+    with closing(chunks):
+        while True:
+            try:
+                chunk = next(chunks)
+            except StopIteration as end:
+                position: PgPosition = end.value
+                return position
+            yield replace(chunk, write=Write.UPSERT)

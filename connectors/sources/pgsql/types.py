@@ -180,6 +180,16 @@ def _modified(name: str, text: str) -> str:
     return f"{name}{modifier}"
 
 
+def spelled(pg_type: PgType) -> str:
+    """The type with the types that it is made of; without an enum's labels, to which others may be added."""
+    if pg_type.user is None:
+        return pg_type.text
+    parts = [f"{name} {spelled(inner)}" for name, inner in pg_type.user.attributes]
+    if pg_type.user.base is not None:
+        parts.append(spelled(pg_type.user.base))
+    return f"{pg_type.text}({', '.join(parts)})" if parts else pg_type.text
+
+
 def arriving(source_type: SourceType, *, strict: bool) -> PgType:
     """The type at the destination: json and timestamptz become text and UTC wall time unless the spec is strict."""
     if source_type.element in _TEXT_ELSEWHERE:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, BinaryIO
 
 import pyarrow as pa
@@ -80,6 +80,7 @@ class Table:
         spec: Keys of the spec.
         options: Of the run.
         config: Keys of the destination.
+        timezone: Of the settings.
     """
 
     place: Place
@@ -89,10 +90,11 @@ class Table:
     spec: dict[str, Any] = field(default_factory=dict)
     options: Options = field(default_factory=lambda: Options(connect_timeout_s=5))
     config: dict[str, Any] = field(default_factory=dict)
+    timezone: str = "Asia/Kolkata"
 
     def destination(self, report: RunReport | None = None) -> S3Destination:
         """A new destination, not yet open."""
-        stream = make_stream(options=self.options, **self.spec)
+        stream = replace(make_stream(options=self.options, **self.spec), timezone=self.timezone)
         return S3Destination(self.place.config(**self.config), stream, report or RunReport(), self.sizes)
 
     def rows(self, *rows: Sequence[Any], columns: Sequence[str] | None = None, per_batch: int = 500) -> ArrowRows:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from decimal import Decimal
 
 import duckdb
@@ -99,3 +100,20 @@ def test_dry_run_tells_what_would_be_made_and_changed(table: Table) -> None:
     assert "n decimal128(9, 2)" in destination.plan_statements(table.schema)[0]
     destination.close()
     assert len(table.manifest().columns) == 2
+
+
+def test_other_time_zone_of_the_settings_leaves_instants_and_their_directories(table: Table) -> None:
+    table.schema = schema_of({"id": "bigint", "at": "timestamp with time zone"})
+    table.spec = {"strict": True, "partition_col": "at", "partition_col_format": "datetime"}
+    # 2024-02-29 in UTC and Berlin, 2024-03-01 in India.
+    moment = datetime(2024, 2, 29, 20, tzinfo=UTC)
+    table.copy([(1, moment)])
+    before = table.parts
+    table.timezone = "Europe/Berlin"
+    assert table.upsert([(1, moment)]).updated == 0
+    assert table.parts == before
+    table.upsert([(2, moment)])
+    assert {key.rpartition("/")[0] for key in table.parts} == {"at_year=2024/at_month=3/at_day=1"}
+    assert table.manifest().columns[1].arrow == "timestamp[us, tz=Asia/Kolkata]"
+    assert {str(field.type) for field in table.arrow().schema} == {"int64", "timestamp[us, tz=Asia/Kolkata]"}
+    assert [(key, at.astimezone(UTC)) for key, at in table.content()] == [(1, moment), (2, moment)]
