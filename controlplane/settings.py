@@ -62,7 +62,9 @@ DMS_HEARTBEAT_S = env.float("DMS_HEARTBEAT_S", default=15.0)
 DMS_HOST = env.str("DMS_HOST", default=socket.gethostname())
 #: How many runs read from one source at a time, unless the source has a number of its own; 0 for any number.
 DMS_SOURCE_CONCURRENCY = env.int("DMS_SOURCE_CONCURRENCY", default=8)
-#: How often, in a row, a run is resumed that never comes further; and how often it connects anew by itself.
+#: How often, in a row, a run is resumed that never comes further, and how long it waits the first time, doubled each
+#: time after that; and how often it connects anew by itself.
+DMS_RESUME_DELAY_S = env.float("DMS_RESUME_DELAY_S", default=10.0)
 DMS_RESUME_LIMIT = env.int("DMS_RESUME_LIMIT", default=5)
 DMS_RECONNECTS = env.int("DMS_RECONNECTS", default=5)
 #: How long an operator's stop waits before the process is killed.

@@ -21,7 +21,7 @@ from django.db import InterfaceError, OperationalError, connection, connections
 from django.db.models.functions import Now
 
 from connectors.base import RunReport
-from migrations_app import hosts, lifeline, runs
+from migrations_app import hosts, lifeline, resumption, runs
 from migrations_app.enums import RunState, StopReason
 from migrations_app.executing import execute_queued
 from migrations_app.models import Run
@@ -133,8 +133,8 @@ def _record_unrecorded(run: Run, status: int, supervision: _Supervision) -> None
 def _how_it_ended(status: int) -> str:
     if status == -signal.SIGKILL:
         return (
-            "its process was killed by SIGKILL, as the system does when memory runs out; see the system's log, and give"
-            " the host more memory or fewer DMS_RUN_WORKERS if so"
+            "its process was killed by SIGKILL, as the system does when memory runs out; see the system's log, and if"
+            f" so, {resumption.MEMORY_REMEDY}"
         )
     if status < 0:
         return f"its process was killed by {signal.Signals(-status).name}"
