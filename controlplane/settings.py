@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import environ
+from django.core.exceptions import ImproperlyConfigured
 
 from controlplane import environment, keys
 
@@ -129,6 +130,11 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 # --- The control database -------------------------------------------------------------------------
 DATABASE: dict[str, Any] = env.db_url("DATABASE_URL", default=f"sqlite:///{VAR_DIR / 'control.sqlite3'}")
+if "ENGINE" not in DATABASE:
+    message = (
+        "DATABASE_URL is no address of a database; give postgresql://USER:PASSWORD@HOST:5432/NAME, or leave it out"
+    )
+    raise ImproperlyConfigured(message)
 DATABASE.update(ATOMIC_REQUESTS=False, CONN_MAX_AGE=0, CONN_HEALTH_CHECKS=True)
 if DATABASE["ENGINE"].endswith("sqlite3"):
     # IMMEDIATE takes the write lock at BEGIN, where SQLite waits for it. Django's default takes it at the

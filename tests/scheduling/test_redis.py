@@ -44,7 +44,7 @@ def _queue(shop: Shop) -> None:
 
 
 def _wait_for_success(shop: Shop, hosts: Hosts, runs: int) -> None:
-    hosts.wait_until(lambda: shop.plane.states() == ["succeeded"] * runs, f"{runs} runs to succeed", 15)
+    hosts.wait_until(lambda: shop.plane.states() == ["succeeded"] * runs, f"{runs} runs to succeed")
     shop.assert_equal()
 
 

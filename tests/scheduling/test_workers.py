@@ -67,7 +67,7 @@ def host(slow_shop: Shop, hosts: Hosts) -> Host:
 
 
 def test_due_stream_runs_and_again_when_it_is_due_again(shop: Shop, hosts: Hosts) -> None:
-    shop.use(table("syncing", cron="* * * * * * * */4"))
+    shop.use(table("syncing", cron="* * * * * * * */2"))
     shop.plane.rows("UPDATE migrations_app_servicesettings SET fastapi_server = true")
 
     host = hosts.start()
