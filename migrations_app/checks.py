@@ -55,6 +55,19 @@ def check_broker(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list
     return [Error("DMS_BROKER_URL is no address of a Redis.", hint=hint, id="migrations_app.E005")]
 
 
+@register(CheckTag.WORKER)
+def check_runs(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:  # noqa: ARG001 - Django's signature
+    """Numbers with which no run would end well."""
+    errors: list[CheckMessage] = []
+    if settings.DMS_RUN_WORKERS < 1:
+        hint = "Give 1 or more. A host that is to take no runs needs no worker; `drain` empties one."
+        errors.append(Error("DMS_RUN_WORKERS is less than 1.", hint=hint, id="migrations_app.E006"))
+    if not 0 < settings.DMS_HEARTBEAT_S <= settings.DMS_LEASE_S / 2:
+        hint = "Renew at least twice in a lease, such as every 15 s of 60; else runs that go well are taken for lost."
+        errors.append(Error("DMS_HEARTBEAT_S is too long for DMS_LEASE_S.", hint=hint, id="migrations_app.E007"))
+    return errors
+
+
 @register()
 def check_webhook(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:  # noqa: ARG001 - Django's signature
     """Events leave signed, and by HTTP only."""

@@ -118,9 +118,10 @@ def _record_end(run: Run, status: int, supervision: _Supervision) -> None:
 
 
 def _record_unrecorded(run: Run, status: int, supervision: _Supervision) -> None:
-    run.refresh_from_db()
-    if run.state != RunState.RUNNING:
+    if not Run.objects.filter(pk=run.pk, state=RunState.RUNNING).exists():
+        # Its outcome is on record, or it was deleted with its mapping.
         return
+    run.refresh_from_db()
     with contextlib.suppress(runs.LeaseLostError):
         if supervision.is_stopped_by_operator:
             sentence = "an operator stopped it; its process did not end in time and was killed"

@@ -296,7 +296,9 @@ def _record_failure(run: Run, error: BaseException, report: RunReport) -> None:
                 return
     except runs.LeaseLostError:
         logger.warning("lease lost before the outcome was recorded", extra=extra)
-    run.refresh_from_db()
+    with contextlib.suppress(Run.DoesNotExist):
+        # One that was deleted with its mapping has no outcome.
+        run.refresh_from_db()
 
 
 def _sentence(error: BaseException, extra: dict[str, str]) -> str:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from pytest_django import Settings
 
-from migrations_app.checks import check_broker
+from migrations_app.checks import check_broker, check_runs
 
 
 @pytest.mark.parametrize(
@@ -42,6 +42,22 @@ def test_what_is_none_is_told_without_its_password(settings: Settings, address: 
     assert error.id == "migrations_app.E005"
     assert "DMS_BROKER_URL" in error.msg
     assert "secret-of-redis" not in f"{error}"
+
+
+@pytest.mark.parametrize(
+    ("name", "number", "error"),
+    [
+        ("DMS_RUN_WORKERS", 0, "migrations_app.E006"),
+        ("DMS_HEARTBEAT_S", 40.0, "migrations_app.E007"),
+        ("DMS_LEASE_S", 20.0, "migrations_app.E007"),
+        ("DMS_HEARTBEAT_S", 0.0, "migrations_app.E007"),
+    ],
+)
+def test_numbers_with_which_no_run_would_end_well(settings: Settings, name: str, number: float, error: str) -> None:
+    assert check_runs(None) == []
+    setattr(settings, name, number)
+
+    assert [found.id for found in check_runs(None)] == [error]
 
 
 def test_worker_does_not_start_without_an_address_of_its_broker(tmp_path: Path) -> None:

@@ -265,6 +265,18 @@ def _is_alive(process: psutil.Process) -> bool:
         return False
 
 
+def test_run_that_is_deleted_with_its_mapping_ends_without_noise(slow_shop: Shop, hosts: Hosts, host: Host) -> None:
+    child = _wait_for_commit(slow_shop, hosts)
+
+    delete = "from migrations_app.models import Mapping; Mapping.objects.get(pk='shop').delete()"
+    slow_shop.plane.check("shell", "-v0", "-c", delete)
+
+    hosts.wait_until(lambda: not psutil.pid_exists(child), "the child to end", 15)
+    assert slow_shop.arrived() < ROWS
+    hosts.wait_until(lambda: "Processed 'migrations_app.tasks.serve_runs'" in host.log, "its worker to go on")
+    assert "Traceback" not in host.log
+
+
 def test_failure_that_does_not_pass_is_not_tried_again(shop: Shop, hosts: Hosts) -> None:
     shop.use(table("syncing"))
     shop.source.execute("DROP TABLE orders")
