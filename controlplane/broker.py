@@ -50,7 +50,15 @@ class RedisBroker(DjangoQBroker):  # type: ignore[misc]
         return int(_asked(super().queue_size))
 
     def ping(self) -> bool:
-        return bool(_asked(super().ping))
+        """Whether tasks can be sent. One that is out of memory or a replica answers, and takes nothing."""
+        return bool(_asked(self._takes_tasks))
+
+    def _takes_tasks(self) -> bool:
+        key = f"{self.list_key}:probe"
+        with self.connection.pipeline() as transaction:
+            transaction.rpush(key, "")
+            transaction.delete(key)
+            return all(transaction.execute())
 
     def dequeue(self) -> Any:
         try:

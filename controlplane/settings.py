@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import environ
+from django.core.exceptions import ImproperlyConfigured
 
 from controlplane import environment, keys
 
@@ -62,7 +63,9 @@ DMS_HEARTBEAT_S = env.float("DMS_HEARTBEAT_S", default=15.0)
 DMS_HOST = env.str("DMS_HOST", default=socket.gethostname())
 #: How many runs read from one source at a time, unless the source has a number of its own; 0 for any number.
 DMS_SOURCE_CONCURRENCY = env.int("DMS_SOURCE_CONCURRENCY", default=8)
-#: How often, in a row, a run is resumed that never comes further; and how often it connects anew by itself.
+#: How often, in a row, a run is resumed that never comes further, and how long it waits the first time, doubled each
+#: time after that; and how often it connects anew by itself.
+DMS_RESUME_DELAY_S = env.float("DMS_RESUME_DELAY_S", default=10.0)
 DMS_RESUME_LIMIT = env.int("DMS_RESUME_LIMIT", default=5)
 DMS_RECONNECTS = env.int("DMS_RECONNECTS", default=5)
 #: How long an operator's stop waits before the process is killed.
@@ -127,6 +130,11 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 # --- The control database -------------------------------------------------------------------------
 DATABASE: dict[str, Any] = env.db_url("DATABASE_URL", default=f"sqlite:///{VAR_DIR / 'control.sqlite3'}")
+if "ENGINE" not in DATABASE:
+    message = (
+        "DATABASE_URL is no address of a database; give postgresql://USER:PASSWORD@HOST:5432/NAME, or leave it out"
+    )
+    raise ImproperlyConfigured(message)
 DATABASE.update(ATOMIC_REQUESTS=False, CONN_MAX_AGE=0, CONN_HEALTH_CHECKS=True)
 if DATABASE["ENGINE"].endswith("sqlite3"):
     # IMMEDIATE takes the write lock at BEGIN, where SQLite waits for it. Django's default takes it at the

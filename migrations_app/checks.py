@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
+from urllib.parse import urlsplit
 
 from django.apps import AppConfig
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, register
 
 from migrations_app import secrets
+from migrations_app.enums import CheckTag
 
 
-@register()
+@register(CheckTag.WORKER)
 def check_secret_keys(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:  # noqa: ARG001 - Django's signature
     """Secrets cannot be kept or read without valid keys."""
     try:
@@ -34,6 +36,36 @@ def check_environment_prefixes(app_configs: Sequence[AppConfig] | None, **kwargs
             id="migrations_app.E002",
         )
     ]
+
+
+@register(CheckTag.WORKER)
+def check_broker(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:  # noqa: ARG001 - Django's signature
+    """Workers whose broker has no address would wait for ever."""
+    address = settings.DMS_BROKER_URL
+    try:
+        # The port is looked at when it is asked for; what follows the path is Redis's number of a database.
+        parts = urlsplit(address)
+        is_right = parts.scheme in {"redis", "rediss"} and bool(parts.hostname) and parts.port != 0
+        is_right = is_right and (parts.path.strip("/") or "0").isdecimal()
+    except ValueError:
+        is_right = False
+    if not address or is_right:
+        return []
+    hint = "Give redis://:PASSWORD@HOST:6379/0 or rediss://..., with / ? # @ in the password as %2F %3F %23 %40."
+    return [Error("DMS_BROKER_URL is no address of a Redis.", hint=hint, id="migrations_app.E005")]
+
+
+@register(CheckTag.WORKER)
+def check_runs(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:  # noqa: ARG001 - Django's signature
+    """Numbers with which no run would end well."""
+    errors: list[CheckMessage] = []
+    if settings.DMS_RUN_WORKERS < 1:
+        hint = "Give 1 or more. A host that is to take no runs needs no worker; `drain` empties one."
+        errors.append(Error("DMS_RUN_WORKERS is less than 1.", hint=hint, id="migrations_app.E006"))
+    if not 0 < settings.DMS_HEARTBEAT_S <= settings.DMS_LEASE_S / 2:
+        hint = "Renew at least twice in a lease, such as every 15 s of 60; else runs that go well are taken for lost."
+        errors.append(Error("DMS_HEARTBEAT_S is too long for DMS_LEASE_S.", hint=hint, id="migrations_app.E007"))
+    return errors
 
 
 @register()

@@ -21,7 +21,7 @@ from django.db import InterfaceError, OperationalError, connection, connections
 from django.db.models.functions import Now
 
 from connectors.base import RunReport
-from migrations_app import hosts, lifeline, runs
+from migrations_app import hosts, lifeline, resumption, runs
 from migrations_app.enums import RunState, StopReason
 from migrations_app.executing import execute_queued
 from migrations_app.models import Run
@@ -118,9 +118,10 @@ def _record_end(run: Run, status: int, supervision: _Supervision) -> None:
 
 
 def _record_unrecorded(run: Run, status: int, supervision: _Supervision) -> None:
-    run.refresh_from_db()
-    if run.state != RunState.RUNNING:
+    if not Run.objects.filter(pk=run.pk, state=RunState.RUNNING).exists():
+        # Its outcome is on record, or it was deleted with its mapping.
         return
+    run.refresh_from_db()
     with contextlib.suppress(runs.LeaseLostError):
         if supervision.is_stopped_by_operator:
             sentence = "an operator stopped it; its process did not end in time and was killed"
@@ -133,8 +134,8 @@ def _record_unrecorded(run: Run, status: int, supervision: _Supervision) -> None
 def _how_it_ended(status: int) -> str:
     if status == -signal.SIGKILL:
         return (
-            "its process was killed by SIGKILL, as the system does when memory runs out; see the system's log, and give"
-            " the host more memory or fewer DMS_RUN_WORKERS if so"
+            "its process was killed by SIGKILL, as the system does when memory runs out; see the system's log, and if"
+            f" so, {resumption.MEMORY_REMEDY}"
         )
     if status < 0:
         return f"its process was killed by {signal.Signals(-status).name}"

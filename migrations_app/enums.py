@@ -101,6 +101,13 @@ class OutboxKind(StrEnum):
     WEBHOOK = "webhook"
 
 
+class CheckTag(StrEnum):
+    """Which system checks a command looks at when it starts."""
+
+    #: What a worker cannot work without.
+    WORKER = "worker"
+
+
 def _choices(words: type[StrEnum]) -> Choices:
     return [(word.value, word.value) for word in words]
 

@@ -16,6 +16,8 @@ from migrations_app.models import Drain, Heartbeat, Run
 _PREFIX = "worker:"
 #: A host that was silent for longer gets no tasks.
 _ALIVE = timedelta(seconds=30)
+#: One that was silent for so long does not come back under its name.
+_GONE = timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +45,14 @@ def beat(host: str, holder: str, details: dict[str, Any]) -> None:
 def leave(host: str, holder: str) -> None:
     """Take the sign of life back, unless another worker has the host's name by now."""
     Heartbeat.objects.filter(name=f"{_PREFIX}{host}", holder=holder).delete()
+
+
+def forget_silent() -> None:
+    """Forget hosts that have been gone for a day: where each new container is a host, they would pile up."""
+    Heartbeat.objects.filter(name__startswith=_PREFIX, at__lt=Now() - _GONE).delete()
+    known = Heartbeat.objects.filter(name__startswith=_PREFIX).values_list("name", flat=True)
+    up = [name.removeprefix(_PREFIX) for name in known]
+    Drain.objects.filter(since__lt=Now() - _GONE).exclude(host__in=up).delete()
 
 
 def available() -> list[WorkerHost]:

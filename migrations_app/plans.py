@@ -80,7 +80,7 @@ def build(mapping_id: str, *, table: str | None = None, destination: str | None 
         message = f"there is no mapping {mapping_id}; known are: {known or 'none, import one with import_mapping'}"
         raise contract.MappingError([contract.Issue((), message)])
     service = resolved_settings()
-    resolved = mapping_io.resolved(mapping_io.load_contract(row))
+    resolved = mapping_io.resolved(_chosen(mapping_io.load_contract(row), destination))
     plans = [
         _plan(row, resolved, service, spec, name)
         for name in resolved.destination
@@ -94,6 +94,13 @@ def build(mapping_id: str, *, table: str | None = None, destination: str | None 
             message = "the source shows no table that `*` stands for; check `db_name`, `exclude_tables` and rights"
         raise contract.MappingError([contract.Issue((), message)])
     return plans
+
+
+def _chosen(document: contract.Mapping, destination: str | None) -> contract.Mapping:
+    """The mapping to one destination alone: a variable that another one lacks is not its business."""
+    if destination not in document.destination:
+        return document
+    return document.model_copy(update={"destination": {destination: document.destination[destination]}})
 
 
 def stream_row(plan: Plan) -> StreamRow:

@@ -10,6 +10,7 @@ from datetime import timedelta
 from typing import Any
 
 from django.conf import settings
+from django.db import InterfaceError, OperationalError
 from django.db.models.functions import Now
 
 from connectors.errors import ConnectorError, Recovery
@@ -20,8 +21,11 @@ from migrations_app.models import Run
 #: Stops that nobody asked for this run in particular. After the cut-off time a run goes on when it is due again, and
 #: after an operator's stop when the operator says so.
 _RESUMING = frozenset({StopReason.PARENT_DIED, StopReason.DRAIN, StopReason.SIGTERM})
-_FIRST_DELAY_S = 10
-_LONGEST_DELAY_S = 600
+_LONGEST_DELAY_S = 600.0
+#: Python's words; it has no error of its own for it.
+_NO_THREAD = "can't start new thread"
+#: What to do when memory runs out, whether the system ends the process or refuses it more.
+MEMORY_REMEDY = "give the host more memory, or fewer DMS_RUN_WORKERS"
 
 
 def after_stop(run: Run, reason: StopReason) -> dict[str, Any]:
@@ -32,9 +36,19 @@ def after_stop(run: Run, reason: StopReason) -> dict[str, Any]:
 
 def after_failure(run: Run, error: BaseException, message: str) -> dict[str, Any]:
     """What a failed run's row says of going on: later, where the same may succeed then."""
-    if isinstance(error, ConnectorError) and error.recovery is Recovery.RETRY:
-        return _later(run, message)
-    return {}
+    return _later(run, message) if _may_pass(error) else {}
+
+
+def _may_pass(error: BaseException) -> bool:
+    if isinstance(error, ConnectorError):
+        return error.recovery is Recovery.RETRY
+    # The control database was away, or other runs had the memory.
+    return isinstance(error, OperationalError | InterfaceError) or is_short_of_memory(error)
+
+
+def is_short_of_memory(error: BaseException) -> bool:
+    """True when the system gave the process no more memory, or no thread for want of it."""
+    return isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and _NO_THREAD in str(error))
 
 
 def after_loss(run: Run, reason: str) -> dict[str, Any]:
@@ -42,9 +56,9 @@ def after_loss(run: Run, reason: str) -> dict[str, Any]:
     return _later(run, reason)
 
 
-def delay_s(attempt: int) -> int:
+def delay_s(attempt: int) -> float:
     """Seconds to wait before a run is resumed that comes after so many which did not come further."""
-    doubled: int = _FIRST_DELAY_S << min(attempt, 10)
+    doubled: float = settings.DMS_RESUME_DELAY_S * (1 << min(attempt, 10))
     return min(_LONGEST_DELAY_S, doubled)
 
 

@@ -33,7 +33,7 @@ from connectors.base import RunReport
 from connectors.errors import ConnectorError
 from connectors.faults import FaultPoint, pass_point
 from connectors.mapping import MappingError
-from migrations_app import mirror, notify, runs
+from migrations_app import mirror, notify, resumption, runs
 from migrations_app.enums import EventLevel, StopReason
 from migrations_app.log_context import belonging_to
 from migrations_app.models import Run
@@ -296,7 +296,9 @@ def _record_failure(run: Run, error: BaseException, report: RunReport) -> None:
                 return
     except runs.LeaseLostError:
         logger.warning("lease lost before the outcome was recorded", extra=extra)
-    run.refresh_from_db()
+    with contextlib.suppress(Run.DoesNotExist):
+        # One that was deleted with its mapping has no outcome.
+        run.refresh_from_db()
 
 
 def _sentence(error: BaseException, extra: dict[str, str]) -> str:
@@ -306,6 +308,10 @@ def _sentence(error: BaseException, extra: dict[str, str]) -> str:
             return "; ".join(str(issue) for issue in error.issues)
         case ConnectorError() | SecretUnreadableError():
             return str(error)
+        case OperationalError() | InterfaceError():
+            return f"the control database could not be asked ({type(error).__name__}); see that it is up"
+        case _ if resumption.is_short_of_memory(error):
+            return f"memory ran out in its process; {resumption.MEMORY_REMEDY}"
         case Exception():
             # A defect of ours: the type is on record, the traceback in the log; its message could quote a row.
             logger.error("run failed unexpectedly", exc_info=error, extra=extra)

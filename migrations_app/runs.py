@@ -13,7 +13,7 @@ from typing import Any
 
 from django.conf import settings
 from django.db import IntegrityError, transaction
-from django.db.models import F
+from django.db.models import Case, F, When
 from django.db.models.functions import Now
 
 from connectors.base import Commit, Position, RunReport
@@ -79,6 +79,7 @@ def queue(
         requested_by=requested_by,
         request=request or {},
         **(_owner_fields(owner) if owner else {}),
+        lease_until=Now() + _lease() if owner else None,
     )
     try:
         _insert(run)
@@ -94,14 +95,15 @@ def queue(
 def _insert(run: Run) -> None:
     with transaction.atomic():
         run.save(force_insert=True)
+    if run.owner_pid is not None:
+        run.refresh_from_db(fields=["lease_until"])
 
 
 def release_orphans(stream: Stream) -> None:
     """Record as lost the active run of a stream whose lease has expired or whose owner is surely gone."""
     for run in Run.objects.filter(stream=stream, state__in=ACTIVE_STATES):
         if not _release_if_gone(run):
-            rows = Run.objects.filter(pk=run.pk, state=RunState.RUNNING, lease_until__lt=Now())
-            _lose(rows, run, _SILENT)
+            _lose(_expired().filter(pk=run.pk), run, _SILENT)
 
 
 def release_gone(host: str) -> int:
@@ -122,12 +124,13 @@ def _release_if_gone(run: Run) -> bool:
 
 def release_expired(limit: int) -> int:
     """Record runs as lost whose lease has expired, the oldest first; how many of them there were."""
-    expired = Run.objects.filter(state=RunState.RUNNING, lease_until__lt=Now()).select_related("stream")
-    released = 0
-    for run in expired.order_by("lease_until")[:limit]:
-        rows = Run.objects.filter(pk=run.pk, state=RunState.RUNNING, lease_until__lt=Now())
-        released += _lose(rows, run, _SILENT)
-    return released
+    found = _expired().select_related("stream").order_by("lease_until")[:limit]
+    return sum(_lose(_expired().filter(pk=run.pk), run, _SILENT) for run in found)
+
+
+def _expired() -> Any:
+    """Runs whose process went silent; one that was to claim what it had queued may be among them."""
+    return Run.objects.filter(state__in=ACTIVE_STATES, lease_until__lt=Now())
 
 
 def lose(run: Run, reason: str) -> bool:
@@ -304,6 +307,9 @@ def _lose(rows: Any, run: Run, reason: str) -> bool:
 
 def _finish(rows: Any, run: Run, state: RunState, fields: dict[str, Any]) -> bool:
     """Record an outcome, if the run is still in the state that `rows` asks for."""
+    if "resume_at" in fields:
+        # Whatever ended it first, an operator wanted it to end.
+        fields["resume_at"] = Case(When(stop_requested=True, then=None), default=fields["resume_at"])
     with transaction.atomic():
         changed = rows.update(state=state, finished_at=Now(), lease_until=None, **fields)
         if changed:

@@ -109,6 +109,7 @@ class Supervisor:
             signal.signal(number, self._notice)
         # Another process's flag of an earlier stop would keep this one idle.
         attempt(lambda: hosts.undrain(self.host))
+        attempt(hosts.forget_silent)
         tend_at = 0.0
         while not self._is_to_end:
             self._collect()
@@ -198,6 +199,8 @@ class Supervisor:
                 self._collect()
                 time.sleep(_LOOK_EVERY_S)
         attempt(lambda: hosts.leave(self.host, self._holder))
+        # Nothing is left to be drained, and a worker that has the host's name by now is to take runs.
+        attempt(lambda: hosts.undrain(self.host))
 
 
 def ensure_schedule() -> None:

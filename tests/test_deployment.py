@@ -13,8 +13,10 @@ from typing import Any
 import pytest
 import yaml
 from django.core.management import get_commands, load_command_class
+from pytest_django import Settings
 
 from controlplane.environment import ALLOWED_PREFIXES, is_allowed
+from migrations_app.management.selecting import ExitCode
 from migrations_app.monitoring import health, metrics
 from migrations_app.monitoring.views import _VIEWS as ADDRESSES
 
@@ -244,3 +246,18 @@ def test_alerts_ask_for_metrics_that_there_are() -> None:
     offered = set(re.findall(r"^# TYPE (\w+) ", metrics.exposition(), re.MULTILINE))
     for rule in rules:
         assert set(re.findall(r"\bdms_\w+", rule["expr"])) <= offered
+
+
+def test_workers_of_two_versions_never_meet() -> None:
+    (worker,) = [each for each in everything() if each["metadata"]["name"] == "dms-worker"]
+    assert worker["spec"]["strategy"] == {"type": "Recreate"}
+
+
+def test_job_whose_pod_was_killed_is_tried_until_the_lease_of_its_run_has_expired(settings: Settings) -> None:
+    (cronjob,) = [each for each in everything() if each["kind"] == "CronJob"]
+    job = cronjob["spec"]["jobTemplate"]["spec"]
+    (rule,) = job["podFailurePolicy"]["rules"]
+    assert ExitCode.ALREADY_RUNNING not in rule["onExitCodes"]["values"]
+    # Source: kubernetes.io/docs/concepts/workloads/controllers/job, "Pod backoff failure policy"
+    last_try_s = sum(10 * 2**number for number in range(job["backoffLimit"]))
+    assert last_try_s > 2 * settings.DMS_LEASE_S

@@ -114,6 +114,12 @@ _CONNECT_CAUSES: tuple[tuple[str, str, str], ...] = (
         "unavailable",
         "something other than PostgreSQL answers at that host and port; check `url` and `port`",
     ),
+    # Before the lost connection, which is what comes of it. With less still libpq has no memory for its message.
+    (
+        r"cannot allocate memory|out of memory|PGRES_COPY_OUT and no message",
+        "unavailable",
+        "this process got no memory for what the server sent; give the host more, or let it run less at a time",
+    ),
     (
         r"connection has been closed unexpectedly|server closed the connection|SSL SYSCALL error",
         "unavailable",

@@ -15,6 +15,7 @@ from connectors.postgres.session import Address, Session
 from connectors.verbs import Step
 
 OK, WARNING, FAILED = "ok", "warning", "failed"
+_OLDEST_SERVER = 12
 _STATEMENT_TIMEOUT_S = 10
 
 #: Outcome and detail of a step.
@@ -98,6 +99,13 @@ class Probe:
         if self.address.sslmode not in {"verify-ca", "verify-full"}:
             return WARNING, f"{version}, but the server's certificate is not checked; set `sslmode` to verify-full"
         return OK, str(version)
+
+    def version(self) -> Finding:
+        """Whether the server is one that we know."""
+        major = self.connected.major_version
+        if major < _OLDEST_SERVER:
+            return FAILED, f"PostgreSQL {major}; {_OLDEST_SERVER} or newer is needed"
+        return OK, f"PostgreSQL {major}"
 
     def clock_difference_s(self) -> float:
         """How far the server's clock is behind this host's."""

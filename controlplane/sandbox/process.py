@@ -176,6 +176,14 @@ class ServerProcess:
         except subprocess.TimeoutExpired:
             self.kill()
 
+    def pause(self) -> None:
+        """Let the server hang: it accepts connections and answers nothing."""
+        self.popen.send_signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """Let the server go on after `pause`."""
+        self.popen.send_signal(signal.SIGCONT)
+
     def kill(self) -> None:
         """End the program and everything in its session at once, as a crash would."""
         if self.popen.poll() is None:

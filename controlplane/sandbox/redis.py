@@ -101,14 +101,6 @@ class RedisProcess:
         """End the server as a crash would."""
         self.process.kill()
 
-    def pause(self) -> None:
-        """Let the server hang: it accepts connections and answers nothing."""
-        self.process.popen.send_signal(signal.SIGSTOP)
-
-    def resume(self) -> None:
-        """Let the server go on after `pause`."""
-        self.process.popen.send_signal(signal.SIGCONT)
-
 
 @contextmanager
 def run_redis() -> Iterator[RedisProcess]:

@@ -185,14 +185,6 @@ class S3Process:
             for name in (f"{role}-grpc-{self.ports[f'{role}.port.grpc']}", f"{role}-{self.ports[f'{role}.port']}"):
                 (_SOCKET_FOLDER / f"seaweedfs-{name}.sock").unlink(missing_ok=True)
 
-    def pause(self) -> None:
-        """Let the server hang: it accepts connections and answers nothing."""
-        self.process.popen.send_signal(signal.SIGSTOP)
-
-    def resume(self) -> None:
-        """Let the server go on after `pause`."""
-        self.process.popen.send_signal(signal.SIGCONT)
-
 
 @contextmanager
 def run_s3() -> Iterator[S3Process]:

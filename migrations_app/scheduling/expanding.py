@@ -11,7 +11,7 @@ from django.utils import timezone
 from connectors.errors import ConnectorError
 from connectors.mapping import EVERY_TABLE, MappingError
 from migrations_app import plans
-from migrations_app.models import Mapping, Stream
+from migrations_app.models import Mapping, MappingDestination, Stream
 from migrations_app.secrets import SecretUnreadableError
 
 logger = logging.getLogger(__name__)
@@ -36,15 +36,21 @@ def take_due_expansions(now: datetime | None = None) -> list[str]:
 def expand(mapping_id: str) -> None:
     """Make streams for the tables that a mapping's `*` stands for now, and put those to rest that are gone.
 
-    A source that cannot be asked changes nothing; the next look does.
+    A source that cannot be asked changes nothing, nor does a destination that is wrong with its own streams; the next
+    look does.
     """
+    for destination in MappingDestination.objects.filter(mapping=mapping_id).values_list("name", flat=True):
+        _expand(mapping_id, destination)
+
+
+def _expand(mapping_id: str, destination: str) -> None:
     extra = {"action": "schedule", "mapping": mapping_id}
     try:
-        planned = plans.build(mapping_id)
+        planned = plans.build(mapping_id, destination=destination)
     except (MappingError, ConnectorError, SecretUnreadableError) as error:
-        logger.warning("tables of a mapping not looked up: %s", error, extra=extra)
+        logger.warning("tables of a mapping not looked up for %s: %s", destination, error, extra=extra)
         return
-    gone = Stream.objects.filter(mapping=mapping_id, active=True).exclude(
+    gone = Stream.objects.filter(mapping=mapping_id, destination_name=destination, active=True).exclude(
         unique_id__in=[plan.stream.unique_id for plan in planned]
     )
     for stream in gone:

@@ -55,6 +55,13 @@ def test_real_installation_makes_no_keys_of_its_own(tmp_path: Path, missing: str
     assert not list(tmp_path.glob("*key*"))
 
 
+def test_empty_address_of_the_control_database_is_said(tmp_path: Path) -> None:
+    checked = manage(tmp_path, "check", DATABASE_URL="")
+
+    assert checked.returncode != 0
+    assert "DATABASE_URL is no address of a database; give postgresql://" in checked.stderr
+
+
 def test_wrong_fernet_key_is_said_and_not_shown(tmp_path: Path) -> None:
     checked = manage(tmp_path, "check", **REAL | {"DMS_SECRET_KEYS": "almost-a-key"})
 

@@ -134,18 +134,25 @@ class SlackServer:
 
 
 class Receiver:
-    """The other end of a webhook: keeps what it gets."""
+    """The other end of a webhook: keeps what it gets.
+
+    Attributes:
+        instead: Answers to give, one for each request.
+        rule: Asked when there are none left; None to keep what it got.
+    """
 
     def __init__(self) -> None:
         self.url = ""
         self.got: list[tuple[dict[str, str], bytes]] = []
         self.instead: list[Answer] = []
+        self.rule: Callable[[], Answer | None] = lambda: None
         self.calls = 0
 
     def answer(self, path: str, headers: Any, body: bytes) -> Answer:
         self.calls += 1
-        if self.instead:
-            return self.instead.pop(0)
+        answer = self.instead.pop(0) if self.instead else self.rule()
+        if answer is not None:
+            return answer
         assert path == "/hook?key=in-the-address"
         self.got.append(({name.lower(): value for name, value in headers.items()}, body))
         return Answer(204)

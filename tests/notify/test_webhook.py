@@ -64,6 +64,32 @@ def test_webhook_that_fails_holds_up_no_slack_and_gets_everything_later(
     assert len(receiver.events()) == 2
 
 
+@pytest.mark.parametrize("down", [Answer(500), Answer(503, headers={"Retry-After": "60"}), Answer(hang_s=0.0)])
+def test_hour_without_the_webhook_loses_and_repeats_nothing(
+    receiver: Receiver, slack: SlackServer, clock: Clock, stream: Stream, down: Answer
+) -> None:
+    receiver.rule = lambda: down
+    began = clock()
+    ids = set()
+    while clock() - began < timedelta(hours=1):
+        ids |= {str(succeed(stream).pk), str(fail(stream).pk)}
+        drain(clock, 5.0)
+        clock.sleep(290)
+    assert receiver.events() == []
+    assert receiver.calls < 40
+    # Nobody in Slack had to wait for it.
+    assert len({message.metadata["event_payload"]["run"] for message in slack.messages}) == len(ids) == 26
+
+    receiver.rule = lambda: None
+    while drain(clock, 100.0).pending:
+        clock.sleep(60)
+
+    assert sorted(event["run"] for event in receiver.events()) == sorted(ids)
+    assert len({headers["x-dms-delivery"] for headers, _ in receiver.got}) == len(receiver.got) == len(ids)
+    assert not Channel.objects.exclude(problem="").exists()
+    assert set(OutboxEntry.objects.filter(kind="webhook").values_list("given_up_at", flat=True)) == {None}
+
+
 def test_webhook_that_is_busy_is_left_alone_as_long_as_it_says(
     receiver: Receiver, slack: SlackServer, clock: Clock, stream: Stream
 ) -> None:

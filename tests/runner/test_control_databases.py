@@ -4,44 +4,20 @@ from __future__ import annotations
 
 import signal
 import time
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
-from controlplane.sandbox import MongoServer, PostgresServer
-from tests.databases import PgDatabase, new_database
-from tests.runner.plane import Plane, Warm, wait_until
-from tests.runner.shop import ROWS, Shop, settings, table
+from tests.databases import PgDatabase
+from tests.runner.plane import Plane, wait_until
+from tests.runner.shop import ROWS, Shop, table
 
 _SLOW = 0.015
 
 
-@pytest.fixture(scope="module")
-def control(postgres: PostgresServer) -> Iterator[PgDatabase]:
-    with new_database(postgres, "control") as database:
-        yield database
-
-
-@pytest.fixture(scope="module")
-def postgres_warm(control: PgDatabase, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Warm]:
-    process = Warm(tmp_path_factory.mktemp("warm"), control.dsn)
-    yield process
-    process.close()
-
-
 @pytest.fixture
-def plane(
-    postgres_warm: Warm, control: PgDatabase, tmp_path: Path, mongo: MongoServer, mongo_database_name: str
-) -> Iterator[Plane]:
-    """A control plane on PostgreSQL, with nothing in it."""
-    control.execute(
-        "TRUNCATE migrations_app_mapping, migrations_app_stream, migrations_app_run, migrations_app_outboxentry CASCADE"
-    )
-    opened = Plane(postgres_warm, tmp_path, control.dsn)
-    opened.import_settings(settings(mongo, mongo_database_name))
-    yield opened
-    opened.end()
+def plane(postgres_plane: Plane) -> Plane:
+    """The control plane of the shops of these tests."""
+    return postgres_plane
 
 
 @pytest.mark.parametrize("mode", ["dumping", "logging", "syncing", "mirroring"])

@@ -193,9 +193,9 @@ def test_objects_survive_a_crash_of_the_server_and_a_start_on_other_ports() -> N
 @pytest.mark.slow
 def test_a_server_that_hangs_goes_on_where_it_was() -> None:
     with run_s3() as running, new_bucket(running.server) as bucket:
-        running.pause()
+        running.process.pause()
         assert not running.server.is_ready()
-        running.resume()
+        running.process.resume()
         assert bucket.put("k")
 
 

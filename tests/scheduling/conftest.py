@@ -7,7 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.runner.conftest import control as control
 from tests.runner.conftest import plane as plane
+from tests.runner.conftest import postgres_plane as postgres_plane
+from tests.runner.conftest import postgres_warm as postgres_warm
 from tests.runner.conftest import shop as shop
 from tests.runner.conftest import warm as warm
 from tests.runner.plane import Plane, Warm

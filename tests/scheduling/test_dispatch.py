@@ -7,12 +7,13 @@ from datetime import timedelta
 import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
 from django_q.models import OrmQ
 from pytest_django import Settings
 
 from migrations_app import dispatch, hosts, runs
 from migrations_app.enums import RunState, TriggerKind
-from migrations_app.models import Mapping, Run, Source
+from migrations_app.models import Drain, Heartbeat, Mapping, Run, Source
 from migrations_app.owner import this_process
 from tests.scheduling.builders import many_streams, scheduled
 
@@ -149,3 +150,17 @@ def test_run_that_waits_long_is_noticed_unless_its_source_is_full(settings: Sett
     assert not dispatch.is_waiting_for(timedelta(minutes=5))
     Source.objects.update(max_runs=0)
     assert dispatch.is_waiting_for(timedelta(seconds=30))
+
+
+def test_hosts_that_are_gone_for_long_are_forgotten() -> None:
+    long_ago = timezone.now() - timedelta(days=2)
+    for name in ("up", "gone"):
+        hosts.beat(name, "x", {"slots": 1})
+        hosts.drain(name)
+    Drain.objects.update(since=long_ago)
+    Heartbeat.objects.filter(name="worker:gone").update(at=long_ago)
+
+    hosts.forget_silent()
+
+    assert list(Heartbeat.objects.values_list("name", flat=True)) == ["worker:up"]
+    assert list(Drain.objects.values_list("host", flat=True)) == ["up"]

@@ -11,41 +11,14 @@ from pathlib import Path
 
 import pytest
 
-from controlplane.sandbox import MongoServer, PostgresServer
-from tests.databases import PgDatabase, new_database
+from tests.databases import PgDatabase
 from tests.runner.plane import PROJECT, Plane, Warm
-from tests.runner.shop import Shop, settings, table
+from tests.runner.shop import Shop, table
 from tests.scheduling.working import Hosts
 
 pytestmark = pytest.mark.slow
 
 _RUNS = 200
-_TRUNCATE = "TRUNCATE migrations_app_mapping, migrations_app_heartbeat, migrations_app_drain, django_q_ormq CASCADE"
-
-
-@pytest.fixture(scope="module")
-def control(postgres: PostgresServer) -> Iterator[PgDatabase]:
-    with new_database(postgres, "control") as database:
-        yield database
-
-
-@pytest.fixture(scope="module")
-def postgres_warm(control: PgDatabase, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Warm]:
-    process = Warm(tmp_path_factory.mktemp("warm"), control.dsn)
-    yield process
-    process.close()
-
-
-@pytest.fixture
-def postgres_plane(
-    postgres_warm: Warm, control: PgDatabase, tmp_path: Path, mongo: MongoServer, mongo_database_name: str
-) -> Iterator[Plane]:
-    """A control plane on PostgreSQL, with nothing in it but settings."""
-    control.execute(_TRUNCATE)
-    opened = Plane(postgres_warm, tmp_path, control.dsn)
-    opened.import_settings(settings(mongo, mongo_database_name, fastapi_server=True))
-    yield opened
-    opened.end()
 
 
 @pytest.fixture
@@ -133,9 +106,34 @@ def test_two_hosts_share_the_streams_and_run_each_once(postgres_shop: Shop, post
         shop.assert_equal(name)
 
 
+@pytest.mark.stress
+@pytest.mark.timeout(600)
+def test_two_hosts_that_race_for_two_hundred_runs_execute_each_once(postgres_shop: Shop, postgres_hosts: Hosts) -> None:
+    shop = postgres_shop
+    names = [f"t{number}" for number in range(_RUNS)]
+    shop.source.execute(
+        "; ".join(
+            f"CREATE TABLE {name} AS SELECT n AS id, n::text AS name FROM generate_series(1, 10) AS n" for name in names
+        )
+    )
+    shop.use(*(table("logging", name) for name in names))
+    for host in ("host-a", "host-b"):
+        postgres_hosts.start(host, DMS_RUN_WORKERS="4", DMS_SOURCE_CONCURRENCY="0")
+
+    shop.plane.check("run_migration", "shop", "--queue")
+
+    postgres_hosts.wait_until(lambda: shop.plane.states() == ["succeeded"] * _RUNS, "all runs", 500)
+    assert set(shop.plane.runs("inserted", "attempt")) == {(10, 0)}
+    assert {host for (host,) in shop.plane.runs("owner_host")} == {"host-a", "host-b"}
+    # Each execution raises the epoch of its table, and each of these has met one.
+    assert shop.destination.rows(f"SELECT epoch, count(*) FROM {shop.schema}._dms_state GROUP BY epoch") == [(1, _RUNS)]
+    for name in names:
+        assert shop.arrived(name) == 10
+
+
 def test_tokens_that_come_three_times_and_ticks_at_once_run_each_once(shop: Shop, hosts: Hosts) -> None:
     shop.slow_down(0.005)
-    shop.use(table("syncing", cron="* * * * * * * */15"))
+    shop.use(table("syncing", cron="* * * * * * * */5"))
     shop.plane.rows("UPDATE migrations_app_servicesettings SET fastapi_server = true")
     hosts.start()
     for _ in range(3):

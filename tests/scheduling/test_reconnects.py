@@ -27,6 +27,7 @@ def test_run_whose_connection_is_cut_goes_on(shop: Shop, end: str) -> None:
         "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
         " WHERE datname = current_database() AND pid <> pg_backend_pid()"
     )
+    shop.speed_up()
 
     assert command.wait() == 0, command.err
     assert shop.plane.runs("state", "inserted") == [("succeeded", ROWS)]

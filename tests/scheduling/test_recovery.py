@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.db import OperationalError
 from django.utils import timezone
 from pytest_django import Settings
 
@@ -15,6 +16,7 @@ from connectors.mapping import Mode
 from migrations_app import dispatch, recovery, resumption, runs
 from migrations_app.enums import RunState, StopReason, TriggerKind
 from migrations_app.models import Mapping, Run, Stream
+from migrations_app.owner import Owner
 from migrations_app.reconnecting import Reconnecting
 from tests.scheduling.builders import scheduled
 
@@ -60,6 +62,26 @@ def test_silent_run_is_lost_and_goes_on_after_ten_seconds() -> None:
     assert recovery.reap() == 0
     new = Run.objects.get(state=RunState.QUEUED)
     assert (new.resumes, new.attempt, new.request, new.allow_deletes) == (run, 1, run.request, 7)
+
+
+def test_run_that_is_lost_while_an_operator_waits_for_its_stop_is_not_resumed() -> None:
+    run = _claimed()
+    assert runs.request_stop(run)
+    _expire(run)
+
+    recovery.reap()
+
+    run.refresh_from_db()
+    assert (run.state, run.resume_at) == ("lost", None)
+
+
+def test_stop_for_a_drain_after_an_operator_asked_for_one_is_not_resumed() -> None:
+    run = _claimed()
+    assert runs.request_stop(run)
+
+    runs.stop(run, StopReason.DRAIN, "it was so", RunReport())
+
+    assert Run.objects.get(pk=run.pk).resume_at is None
 
 
 def test_run_that_never_comes_further_is_given_up_with_the_reason(settings: Settings) -> None:
@@ -124,8 +146,11 @@ def test_which_stops_are_resumed(reason: StopReason, *, is_resumed: bool) -> Non
     [
         (_unavailable(), True),
         (SchemaMismatch("does not fit; change it", connector="pgsql destination", stream="s"), False),
+        (OperationalError("the control database was away"), True),
+        (MemoryError(), True),
         (RuntimeError("a defect"), False),
     ],
+    ids=lambda value: type(value).__name__,
 )
 def test_which_failures_are_resumed(error: Exception, *, is_resumed: bool) -> None:
     run = _claimed()
@@ -141,6 +166,22 @@ def test_dump_whose_snapshot_is_whole_is_not_dumped_again() -> None:
     recovery.reap()
 
     assert Run.objects.get(pk=run.pk).resume_at is None
+
+
+def test_command_that_died_on_another_host_before_it_claimed_its_run_holds_the_stream_no_longer_than_a_lease() -> None:
+    stream = scheduled().streams.get()
+    gone = Owner("pod-that-is-gone", "", 7, "1")
+    run = runs.queue(stream, trigger=TriggerKind.CLI, owner=gone)
+    assert recovery.reap() == 0
+    with pytest.raises(runs.AlreadyRunningError):
+        runs.queue(stream, trigger=TriggerKind.CLI)
+    _expire(run)
+
+    recovery.reap()
+
+    run.refresh_from_db()
+    assert (run.state, run.resume_at) == ("lost", None)
+    runs.queue(stream, trigger=TriggerKind.CLI)
 
 
 def test_what_a_command_ran_is_left_to_whoever_ran_it() -> None:

@@ -44,7 +44,7 @@ def _queue(shop: Shop) -> None:
 
 
 def _wait_for_success(shop: Shop, hosts: Hosts, runs: int) -> None:
-    hosts.wait_until(lambda: shop.plane.states() == ["succeeded"] * runs, f"{runs} runs to succeed", 15)
+    hosts.wait_until(lambda: shop.plane.states() == ["succeeded"] * runs, f"{runs} runs to succeed")
     shop.assert_equal()
 
 
@@ -91,9 +91,9 @@ def test_runs_go_on_without_redis_and_begin_when_it_is_back(shop: Shop, hosts: H
     _wait_for_success(shop, hosts, 2)
 
     # One that hangs takes connections and never answers.
-    own_redis.pause()
+    own_redis.process.pause()
     _assert_waits(shop, hosts, host, runs=3)
-    own_redis.resume()
+    own_redis.process.resume()
     _wait_for_success(shop, hosts, 3)
 
     assert _pids(host) == before

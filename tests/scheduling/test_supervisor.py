@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import subprocess
 import sys
 import time
@@ -12,8 +13,9 @@ import pytest
 from django_q.conf import Conf
 from pytest_django import Settings
 
+from controlplane.sandbox import run_redis
 from controlplane.sandbox.process import LOOPBACK, free_port
-from migrations_app import dispatch, runs, supervisor, ticking
+from migrations_app import dispatch, hosts, runs, supervisor, ticking
 from migrations_app.enums import TriggerKind
 from migrations_app.models import Run
 from tests.scheduling.builders import scheduled
@@ -36,9 +38,9 @@ def idle() -> Iterator[supervisor.Supervisor]:
         member.started_at = time.monotonic() - _LONG_S
     yield watching
     for member in watching._members:
-        assert member.process is not None
-        member.process.kill()
-        member.process.wait()
+        if member.process is not None:
+            member.process.kill()
+            member.process.wait()
 
 
 def _killed(watching: supervisor.Supervisor) -> set[str]:
@@ -58,6 +60,39 @@ def test_clusters_that_take_no_work_are_started_anew(idle: supervisor.Supervisor
     idle._tend()
 
     assert _killed(idle) == {ticking.CLUSTER, dispatch.CLUSTER}
+
+
+def test_clusters_are_left_alone_while_redis_answers_and_takes_nothing(
+    idle: supervisor.Supervisor, settings: Settings, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(Conf, "BROKER_CLASS", "controlplane.broker.RedisBroker")
+    with run_redis() as running:
+        settings.DMS_BROKER_URL = running.server.url
+        with contextlib.closing(running.server.client()) as client:
+            client.config_set("maxmemory", 1)
+            assert client.ping()
+
+            idle._tend()
+            assert _killed(idle) == set()
+
+            client.config_set("maxmemory", 0)
+            idle._tend()
+            assert client.keys() == [b"django_q:control:q"]
+
+    assert "Redis, which DMS_BROKER_URL names" in caplog.text
+    assert _killed(idle) == set()
+
+
+def test_worker_that_ends_leaves_no_drain_for_the_next_one_of_its_name(idle: supervisor.Supervisor) -> None:
+    for member in idle._members:
+        assert member.process is not None
+        member.process.kill()
+        member.process.wait()
+        member.process = None
+
+    idle._end()
+
+    assert not hosts.is_draining("here")
 
 
 def test_clusters_that_redis_sends_nothing_are_left_alone_and_get_their_time_when_it_is_back(

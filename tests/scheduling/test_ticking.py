@@ -146,6 +146,26 @@ def test_tables_behind_a_star_come_and_go(source: PgDatabase) -> None:
     assert due.start_due(timezone.now() + timedelta(hours=1)) == 2
 
 
+def test_destination_without_its_variable_keeps_no_table_from_another(
+    source: PgDatabase, caplog: pytest.LogCaptureFixture
+) -> None:
+    store = {"url": "mongodb://store.example", "db_name": "d", "collection_name": "c"}
+    settings_io.save_settings(
+        settings_io.parse_settings(raw_settings(dashboard_store=store, fastapi_server=True, timezone="UTC"))
+    )
+    source.execute("CREATE TABLE a (id bigint PRIMARY KEY, updated_at timestamp)")
+    raw = make_mapping(source, source, make_table("*", cron="* * * * * * 0 0"))
+    other = {"schema": "other", "password": "env:DEST_NEVER_SET"}
+    raw["destination"]["broken"] = raw["destination"]["dest"] | other
+    mapping_io.save_mapping("star", mapping_io.parse(raw))
+
+    expanding.expand("star")
+
+    assert list(Stream.objects.filter(active=True).values_list("destination_name", flat=True)) == ["dest"]
+    assert "broken" in caplog.text
+    assert "DEST_NEVER_SET" in caplog.text
+
+
 def test_source_that_cannot_be_asked_changes_nothing(source: PgDatabase, caplog: pytest.LogCaptureFixture) -> None:
     mapping = _star(source)
     Stream.objects.create(unique_id="x", mapping=mapping, noun="table", name="a", destination_name="dest")

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from datetime import UTC, datetime, timedelta
 from itertools import islice, pairwise
 
@@ -65,6 +68,19 @@ def test_every_second_of_the_hour_that_comes_twice() -> None:
     times = list(islice(due_times("* * * * * 1 * *", "America/New_York", begin), 7200))
 
     assert times[-1] - times[0] == timedelta(seconds=7199)
+
+
+def test_every_time_zone_of_the_settings_is_known_where_the_system_knows_none() -> None:
+    # Slim images leave out older names such as Asia/Calcutta, or all of them.
+    ask = (
+        "import pytz; from zoneinfo import TZPATH, ZoneInfo; assert TZPATH == ();"
+        " print(sum(bool(ZoneInfo(name)) for name in pytz.all_timezones) == len(pytz.all_timezones))"
+    )
+    environment = os.environ | {"PYTHONTZPATH": ""}
+
+    told = subprocess.run([sys.executable, "-c", ask], env=environment, capture_output=True, text=True, check=False)
+
+    assert told.stdout == "True\n", told.stderr
 
 
 @pytest.mark.parametrize(("cron", "zone"), [("* * * * * * *", "UTC"), ("* * * * * 25 0 0", "UTC")])

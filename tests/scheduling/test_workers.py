@@ -67,7 +67,7 @@ def host(slow_shop: Shop, hosts: Hosts) -> Host:
 
 
 def test_due_stream_runs_and_again_when_it_is_due_again(shop: Shop, hosts: Hosts) -> None:
-    shop.use(table("syncing", cron="* * * * * * * */4"))
+    shop.use(table("syncing", cron="* * * * * * * */2"))
     shop.plane.rows("UPDATE migrations_app_servicesettings SET fastapi_server = true")
 
     host = hosts.start()
@@ -121,11 +121,14 @@ def test_killed_cluster_is_started_again_and_its_run_resumed(slow_shop: Shop, ho
 
 
 def test_host_that_dies_is_made_up_for_by_another(slow_shop: Shop, hosts: Hosts) -> None:
+    # The tick is the other one's; test_default_lease.py has it taken over as well.
     short = {"DMS_LEASE_S": "4", "DMS_HEARTBEAT_S": "1"}
+    hosts.start("other", **short)
+    slow_shop.plane.check("drain", "--host", "other")
     dying = hosts.start("dying", **short)
     _queue(slow_shop)
     _wait_for_commit(slow_shop, hosts)
-    hosts.start("other", **short)
+    slow_shop.plane.check("drain", "--host", "other", "--undo")
 
     dying.kill()
 
@@ -260,6 +263,18 @@ def _is_alive(process: psutil.Process) -> bool:
         return bool(process.status() != psutil.STATUS_ZOMBIE)
     except psutil.NoSuchProcess:
         return False
+
+
+def test_run_that_is_deleted_with_its_mapping_ends_without_noise(slow_shop: Shop, hosts: Hosts, host: Host) -> None:
+    child = _wait_for_commit(slow_shop, hosts)
+
+    delete = "from migrations_app.models import Mapping; Mapping.objects.get(pk='shop').delete()"
+    slow_shop.plane.check("shell", "-v0", "-c", delete)
+
+    hosts.wait_until(lambda: not psutil.pid_exists(child), "the child to end", 15)
+    assert slow_shop.arrived() < ROWS
+    hosts.wait_until(lambda: "Processed 'migrations_app.tasks.serve_runs'" in host.log, "its worker to go on")
+    assert "Traceback" not in host.log
 
 
 def test_failure_that_does_not_pass_is_not_tried_again(shop: Shop, hosts: Hosts) -> None:

@@ -24,6 +24,7 @@ _ENVIRONMENT = {
     "DMS_RUN_WORKERS": "2",
     "DMS_LOG_LEVEL": "INFO",
     "DMS_ENV_PREFIXES": "TEST_",
+    "DMS_RESUME_DELAY_S": "1",
 }
 
 

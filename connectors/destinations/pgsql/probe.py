@@ -13,7 +13,6 @@ from connectors.mapping import PgsqlDestination as Config
 from connectors.postgres.errors import destination_side
 from connectors.postgres.probing import FAILED, OK, WARNING, Finding, Probe, bounded
 
-_OLDEST_SERVER = 12
 _ALL_CHECKS_SINCE = 14
 _CLOCK_TOLERANCE_S = 5.0
 
@@ -43,15 +42,13 @@ def probe(config: Config, schema: str, *, label: str, options: Options | None = 
 
 
 def _version(run: Probe) -> Finding:
-    major = run.connected.major_version
-    if major < _OLDEST_SERVER:
-        return FAILED, f"PostgreSQL {major}; {_OLDEST_SERVER} or newer is needed"
-    if major < _ALL_CHECKS_SINCE:
+    outcome, detail = run.version()
+    if outcome == OK and run.connected.major_version < _ALL_CHECKS_SINCE:
         return WARNING, (
-            f"PostgreSQL {major}: before {_ALL_CHECKS_SINCE} the server does not notice that a killed client is gone,"
+            f"{detail}: before {_ALL_CHECKS_SINCE} the server does not notice that a killed client is gone,"
             " so that its last statement runs on, and mirroring always transfers all keys"
         )
-    return OK, f"PostgreSQL {major}"
+    return outcome, detail
 
 
 def _rights(run: Probe, schema: str) -> Finding:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from psycopg2 import sql
 
-from connectors.base import Outline, Stream
+from connectors.base import Outline
 from connectors.mapping import Mode
 from connectors.postgres.session import Session
 from connectors.sources.pgsql.copying import ChunkSize
@@ -58,7 +58,7 @@ def outline_run(reading: Reading, position: PgPosition | None) -> Outline:
         queries.append(reading.keys(sql.SQL("true")).query)
         windows.append("all keys of the source, after everything else; what it no longer has is deleted")
     return Outline(
-        start=_start(reading.stream, position),
+        start="nothing: this is a first copy" if position is None else position.in_words(),
         windows=tuple(windows),
         queries=tuple(reading.aside.text(query) for query in queries),
         estimated_rows=reading.table.estimated_rows if is_copying else _changed(reading, position),
@@ -82,16 +82,6 @@ def _changed(reading: Reading, position: PgPosition | None) -> int | None:
     if position is None or reading.bookmark is None or reading.bookmark.is_parsed_here:
         return reading.table.estimated_rows
     return reading.estimate(reading.bookmark.since(position.watermark, grace(reading)))
-
-
-def _start(stream: Stream, position: PgPosition | None) -> str:
-    if position is None:
-        return "nothing: this is a first copy"
-    if position.phase is Phase.COPY:
-        return f"an unfinished first copy of {stream.name}, {position.batch} chunks in, at {_words(position.cursor)}"
-    parts = [f"watermark {position.watermark}"] if position.watermark else []
-    parts += [f"keys up to {position.safe_key}"] if position.safe_key else []
-    return ", ".join(parts) or "a whole copy; every row is compared"
 
 
 def _words(key: tuple[str, ...] | None) -> str:

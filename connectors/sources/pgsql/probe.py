@@ -15,7 +15,6 @@ from connectors.postgres.session import Session
 from connectors.sources.pgsql.catalog import Table, list_tables, load_sequence, load_table
 from connectors.sources.pgsql.dumping import query_columns, query_source
 
-_OLDEST_SERVER = 12
 _CLOCK_TOLERANCE_S = 30.0
 #: Tables that are not looked at within this time are named as such.
 _TABLES_WITHIN_S = 15.0
@@ -37,20 +36,13 @@ def probe(config: PgsqlSource, specs: Sequence[TableSpec], *, label: str, option
             "reach": run.reach,
             "sign in": run.sign_in,
             "TLS": run.tls,
-            "version": partial(_version, run),
+            "version": run.version,
             "role": partial(_role, run, config),
             "sight of transactions": partial(_sight, run),
             "clock": partial(_clock, run),
             "tables": partial(_tables, run, specs),
         }
     )
-
-
-def _version(run: Probe) -> Finding:
-    major = run.connected.major_version
-    if major < _OLDEST_SERVER:
-        return FAILED, f"PostgreSQL {major}; {_OLDEST_SERVER} or newer is needed"
-    return OK, f"PostgreSQL {major}"
 
 
 def _role(run: Probe, config: PgsqlSource) -> Finding:

@@ -11,13 +11,14 @@ from django.conf import settings
 from django.core.management.base import BaseCommand
 from django_q.conf import Conf
 
+from migrations_app.enums import CheckTag
 from migrations_app.supervisor import CLUSTERS, Supervisor
 
 
 class Command(BaseCommand):
     """Be a worker."""
 
-    requires_system_checks = ()
+    requires_system_checks = (CheckTag.WORKER,)
     help = (
         "Schedule and execute runs on this host until SIGTERM or SIGINT. Any number of hosts may share one control"
         " database on PostgreSQL, each under a DMS_HOST of its own. What runs when it is to end stops at its last"
