@@ -147,12 +147,15 @@ class Chunk:
         rows: The rows, or for DELETE_ABSENT the keys.
         position: What to store with the rows, in the same transaction.
         is_first_copy: True while the destination's table is being filled for the first time by this stream.
+        schema: Set when the rows have columns that neither `prepare` nor an earlier chunk knew, as may happen with
+            sources that have no catalog; the destination prepares anew before it writes them.
     """
 
     write: Write
     rows: RowStream
     position: Position
     is_first_copy: bool = False
+    schema: StreamSchema | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,6 +233,8 @@ class Source(ABC):
     """One stream of a source. `open` before any other call; `close` in any case."""
 
     type_name: ClassVar[str]
+    #: How its rows can be hashed for a comparison: PORTABLE alone, or QUICK for both forms.
+    hash_form: ClassVar[HashForm] = HashForm.QUICK
 
     @abstractmethod
     def open(self) -> None:
@@ -240,8 +245,11 @@ class Source(ABC):
         """
 
     @abstractmethod
-    def describe(self) -> StreamSchema:
+    def describe(self, position: Position | None = None) -> StreamSchema:
         """The columns as they arrive at the destination.
+
+        Args:
+            position: The destination's, in which a source that has no catalog remembers its columns.
 
         Raises:
             StreamNotFound: The table, or a column that the spec names, is not there.
@@ -296,7 +304,7 @@ class Source(ABC):
         """The rows as they should look at the destination, None where they cannot be had; `describe` first.
 
         Args:
-            form: The one that the destination's rows can be hashed in.
+            form: The one that both ends' rows can be hashed in.
         """
         return None
 
@@ -313,7 +321,7 @@ class Destination(MissingKeys, Upkeep):
     """One stream's target. `open`, `prepare`, `write`, `finish` in this order; `close` in any case."""
 
     type_name: ClassVar[str]
-    #: How its rows can be hashed for a comparison.
+    #: How its rows can be hashed for a comparison: PORTABLE alone, or QUICK for both forms.
     hash_form: ClassVar[HashForm] = HashForm.QUICK
 
     @abstractmethod
@@ -364,8 +372,16 @@ class Destination(MissingKeys, Upkeep):
     def stored_position(self) -> Position | None:
         """The destination's record of the position, without taking over. Call `connect` first."""
 
-    def comparable(self, schema: StreamSchema, key: Sequence[str]) -> Comparable | None:
-        """The rows that are there, of a dump its latest snapshot, told apart by `key`; `connect` first."""
+    def comparable(
+        self, schema: StreamSchema, key: Sequence[str], form: HashForm = HashForm.QUICK
+    ) -> Comparable | None:
+        """The rows that are there, of a dump its latest snapshot, told apart by `key`; `connect` first.
+
+        Args:
+            schema: Of the rows.
+            key: Destination names of its columns.
+            form: The one that both ends' rows can be hashed in.
+        """
         return None
 
     def release(self) -> bool:

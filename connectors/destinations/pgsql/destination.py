@@ -12,6 +12,7 @@ from connectors.base import (
     Chunk,
     Commit,
     Destination,
+    HashForm,
     Position,
     Prepared,
     Resume,
@@ -117,6 +118,8 @@ class PgsqlDestination(Destination):
         """One transaction a chunk: the rows, then the position under this writer's epoch."""
         target = self._connected
         for chunk in chunks:
+            if chunk.schema is not None:
+                self.prepare(chunk.schema)
             try:
                 written = self._write_chunk(chunk, self._write_of(chunk))
             except ConnectorError as error:
@@ -182,9 +185,9 @@ class PgsqlDestination(Destination):
         """Give the table up, so that another stream may own it; the table stays. True when it was this stream's."""
         return state.release(self._connected)
 
-    def comparable(self, schema: StreamSchema, key: Sequence[str]) -> TableSide:
+    def comparable(self, schema: StreamSchema, key: Sequence[str], form: HashForm = HashForm.QUICK) -> TableSide:
         """This side of a comparison; the connection serves nothing else until it is closed."""
-        return TableSide(self._connected, schema, key)
+        return TableSide(self._connected, schema, key, form)
 
     def cancel(self) -> None:
         """End the running statement, or keep a session that is still being made from starting one."""
