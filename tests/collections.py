@@ -103,7 +103,9 @@ def stream_of(raw: dict[str, Any], **options: Any) -> Stream:
     mapping = parse_mapping(raw)
     (spec,) = mapping.collections or ()
     limits = {"clock_margin_s": 0.0, "connect_timeout_s": 5, "commit_bytes": 1, **options}
-    return Stream("test_DMS_c_dest", "mongo", mapping.source.db_name, spec.target, spec, "UTC", Options(**limits))
+    return Stream(
+        f"test_DMS_{spec.name}_dest", "mongo", mapping.source.db_name, spec.target, spec, "UTC", Options(**limits)
+    )
 
 
 def run_collection(raw: dict[str, Any], *, stop_after: int | None = None, **options: Any) -> RunResult:

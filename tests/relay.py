@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import selectors
 import socket
+import ssl
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,9 +20,11 @@ class Relay:
     Args:
         host: The server's.
         port: The server's.
+        tls: For those who connect, when they have to do so by TLS.
     """
 
-    def __init__(self, host: str, port: int) -> None:
+    def __init__(self, host: str, port: int, tls: ssl.SSLContext | None = None) -> None:
+        self._tls = tls
         self._server = (host, port)
         self._listener = socket.create_server(("127.0.0.1", 0))
         self._open: list[socket.socket] = []
@@ -56,6 +59,8 @@ class Relay:
             except OSError:
                 return
             try:
+                if self._tls is not None:
+                    client = self._tls.wrap_socket(client, server_side=True)
                 server = socket.create_connection(self._server)
             except OSError:
                 client.close()
@@ -74,7 +79,7 @@ class Relay:
                     if key.data is client and self._is_held.is_set():
                         self._is_over.wait(_POLL_S)
                         continue
-                    block = key.fileobj.recv(_BLOCK)  # type: ignore[union-attr]  # both are sockets
+                    block = _received(key.fileobj)  # type: ignore[arg-type]  # both are sockets
                     if not block:
                         return
                     if key.data is server and self._held_marker and self._held_marker in block:
@@ -82,10 +87,18 @@ class Relay:
                     key.data.sendall(block)
 
 
+def _received(end: socket.socket) -> bytes:
+    """What is there; of TLS all that was decrypted, as nobody is told of that again."""
+    block = end.recv(_BLOCK)
+    while isinstance(end, ssl.SSLSocket) and end.pending():
+        block += end.recv(_BLOCK)
+    return block
+
+
 @contextmanager
-def run_relay(host: str, port: int) -> Iterator[Relay]:
+def run_relay(host: str, port: int, tls: ssl.SSLContext | None = None) -> Iterator[Relay]:
     """A relay until the end of the block."""
-    relay = Relay(host, port)
+    relay = Relay(host, port, tls)
     try:
         yield relay
     finally:

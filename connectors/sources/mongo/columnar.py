@@ -170,18 +170,25 @@ class _Walk:
             found = self._found[name] = Field.absent(len(self._ends))
         kinds = self._buffer.array[places]
         values = places + len(name) + 2
-        # What the type needs may lie beyond the document; that is seen below.
-        lengths = self._buffer.ints(np.minimum(values, len(self._buffer.array) - 4))
-        sizes = _PLUS[kinds] + np.where(_HAS_LENGTH[kinds], lengths, 0)
-        after = values + sizes
-        is_odd = ~_IS_KNOWN[kinds] | (sizes < 0) | (after > self._ends[active]) | (found.types[active] != _ABSENT)
-        is_odd |= _HAS_LENGTH[kinds] & (lengths < _LEAST[kinds])
+        after, is_odd = self._behind(kinds, values)
+        is_odd |= (after > self._ends[active]) | (found.types[active] != _ABSENT)
         found.types[active], found.starts[active], found.ends[active] = kinds, values, after
         self._places[active] = after
         if is_odd.any():
             self._leave(active[is_odd])
         active = self._active
         self._active = active[self._places[active] < self._ends[active]]
+
+    def _behind(self, kinds: Types, values: Places) -> tuple[Places, npt.NDArray[np.bool_]]:
+        """Where each value ends by its type, and which of them have no end that numpy can find."""
+        first = int(kinds[0])
+        if _IS_KNOWN[first] and not _HAS_LENGTH[first] and bool((kinds == first).all()):
+            return values + _PLUS[first], np.zeros(len(values), np.bool_)
+        # What the type needs may lie beyond the document; that is seen by whoever asked.
+        lengths = self._buffer.ints(np.minimum(values, len(self._buffer.array) - 4))
+        has_length = _HAS_LENGTH[kinds]
+        after = values + _PLUS[kinds] + np.where(has_length, lengths, 0)
+        return after, ~_IS_KNOWN[kinds] | (has_length & (lengths < _LEAST[kinds]))
 
     def _leave(self, documents: Places) -> None:
         self._left.update(documents.tolist())

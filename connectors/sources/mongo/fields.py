@@ -13,8 +13,8 @@ from connectors.sources.mongo.names import NameMap, read_back, spelled
 from connectors.types import Column, PgType, StreamSchema
 
 SNAPSHOT_COLUMN: Final = "migration_snapshot_date"
-#: The time in `_id`, for partitions.
-ID_DATE: Final = "_id_date"
+#: The time in `_id`, for partitions. Not _id_date: readers of buckets take directories that begin so for hidden.
+ID_DATE: Final = "id_date"
 TIME_TYPE: Final = PgType("timestamp without time zone")
 _PG_TYPES = {
     FieldType.INT: PgType("bigint"),

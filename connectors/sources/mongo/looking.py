@@ -72,8 +72,13 @@ def sample(session: Session, collection: str, count: int = _SAMPLED) -> Iterator
     for direction in (1, -1):
         batches = session.raw_batches(collection, {}, batch_size=count, limit=count, sort=(ID, direction))
         data = b"".join(batches)
-        if data:
-            yield scan(data)
+        if not data:
+            return
+        piece = scan(data)
+        yield piece
+        if len(piece) < count:
+            # That was all of them.
+            return
 
 
 def seen_fields(session: Session, collection: str) -> tuple[dict[str, SeenField], int]:

@@ -69,7 +69,7 @@ def _tls(config: MongoSource, options: Options) -> Finding:
 
 
 def _version(session: Session) -> Finding:
-    version = str(session.call(lambda: session.database.client.server_info()["version"]))
+    version = str(session.call(lambda: session.database.client.admin.command("buildInfo")["version"]))
     if session.hello.get("maxWireVersion", 0) < _OLDEST_WIRE:
         return WARNING, f"MongoDB {version}; 4.4 and newer were tried"
     return OK, f"MongoDB {version}"

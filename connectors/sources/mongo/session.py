@@ -85,13 +85,8 @@ class Session:
         hello = self.call(lambda: self.database.command("hello"))
         after = datetime.now(UTC)
         self.hello = hello
-        local = _aware(hello["localTime"])
-        self.clock_difference_s = abs((local - before - (after - before) / 2).total_seconds())
-        followed = hello.get("lastWrite", {})
-        reached = followed.get("majorityWriteDate") or followed.get("lastWriteDate")
-        if hello.get("secondary") and reached is not None:
-            return min(local, _aware(reached))
-        return local
+        self.clock_difference_s = abs((_aware(hello["localTime"]) - before - (after - before) / 2).total_seconds())
+        return reached_by(hello)
 
     def begin_snapshot(self) -> bool:
         """Read everything from now on as it is now, where the server can; False where it cannot."""
@@ -237,6 +232,16 @@ def client_arguments(config: MongoSource, options: Options) -> dict[str, Any]:
     if config.certificate_file:
         arguments |= {"tls": True, "tlsCAFile": config.certificate_file}
     return arguments
+
+
+def reached_by(hello: Mapping[str, Any]) -> datetime:
+    """Up to when a server knows of every write, as its answer to `hello` says."""
+    local = _aware(hello["localTime"])
+    followed = hello.get("lastWrite", {})
+    reached = followed.get("majorityWriteDate") or followed.get("lastWriteDate")
+    if hello.get("secondary") and reached is not None:
+        return min(local, _aware(reached))
+    return local
 
 
 def _aware(moment: datetime) -> datetime:
