@@ -147,8 +147,8 @@ class Chunk:
         rows: The rows, or for DELETE_ABSENT the keys.
         position: What to store with the rows, in the same transaction.
         is_first_copy: True while the destination's table is being filled for the first time by this stream.
-        schema: Set when the rows have columns that neither `prepare` nor an earlier chunk knew, as may happen with
-            sources that have no catalog; the destination prepares anew before it writes them.
+        schema: Set when the rows have columns that are new since `prepare`, which is then done anew before they are
+            written: a source without a catalog meets them in mid-read.
     """
 
     write: Write
@@ -246,10 +246,7 @@ class Source(ABC):
 
     @abstractmethod
     def describe(self, position: Position | None = None) -> StreamSchema:
-        """The columns as they arrive at the destination.
-
-        Args:
-            position: The destination's, in which a source that has no catalog remembers its columns.
+        """The columns as they arrive; a source without a catalog remembers some in the destination's position.
 
         Raises:
             StreamNotFound: The table, or a column that the spec names, is not there.
@@ -375,13 +372,7 @@ class Destination(MissingKeys, Upkeep):
     def comparable(
         self, schema: StreamSchema, key: Sequence[str], form: HashForm = HashForm.QUICK
     ) -> Comparable | None:
-        """The rows that are there, of a dump its latest snapshot, told apart by `key`; `connect` first.
-
-        Args:
-            schema: Of the rows.
-            key: Destination names of its columns.
-            form: The one that both ends' rows can be hashed in.
-        """
+        """The rows that are there, of a dump its latest snapshot, told apart by `key`; `connect` first."""
         return None
 
     def release(self) -> bool:

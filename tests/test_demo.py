@@ -77,13 +77,15 @@ EXPECTED = {
     ("sales.orders", "lake"): ("syncing", 500, 20, 0, 890, 900),
     ("sales.customers", "lake"): ("syncing", 200, 120, 0, 320, 320),
     ("events", "lake"): ("syncing", 300, 4, 0, 600, 600),
+    ("reviews", "warehouse"): ("syncing", 20, 5, 0, 120, 120),
+    ("reviews", "lake"): ("syncing", 20, 5, 0, 120, 120),
 }
 
 
 def test_every_mode_ends_equal(first: Outcome) -> None:
     assert first.code == 0, first.text
     table = first.text[first.text.index("stream  ") :]
-    assert "All 13 streams are equal" in first.text
+    assert "All 15 streams are equal" in first.text
     for (name, destination_name), (mode, inserted, updated, deleted, source, destination) in EXPECTED.items():
         counts = rf"{inserted:,}\s+{updated:,}\s+{deleted:,}\s+{source:,}\s+{destination:,}\s+yes"
         assert re.search(
@@ -127,6 +129,15 @@ def test_what_a_plain_reader_of_the_bucket_finds_is_shown(first: Outcome, direct
     assert known == masked > births > 0
 
 
+def test_documents_arrive_by_the_types_of_the_mapping(first: Outcome, directory: Path) -> None:
+    assert first.code == 0, first.text
+    assert "values of field stars cannot be cast to int and became 0" in first.text
+    arrived = "SELECT count(*), count(answer), min(stars), max(tags) FROM {} WHERE number < 100"
+    expected = [(100, 5, 0, "[]")]
+    assert database(directory, "warehouse").rows(arrived.format("mongo_shop_dms.reviews")) == expected
+    assert lake(directory).query("mongo/shop/reviews/", arrived.format("parts")) == expected
+
+
 def test_a_file_that_somebody_put_into_the_bucket_is_found(first: Outcome, directory: Path) -> None:
     assert first.code == 0, first.text
     bucket = lake(directory)
@@ -146,5 +157,5 @@ def test_a_second_demo_starts_anew(first: Outcome, directory: Path) -> None:
     assert first.code == 0, first.text
     again = demo(directory, "--rows", "1000")
     assert again.code == 0, again.text
-    assert "All 13 streams are equal" in again.text
+    assert "All 15 streams are equal" in again.text
     assert "The servers stay up" in again.text

@@ -45,11 +45,11 @@ class Archive:
         name = f"{kind}_{mode}"
         return replace(self, mapping_id=name, kind=kind, docs=replace(self.docs, name=name))
 
-    def use(self, mode: Mode) -> None:
+    def use(self, mode: Mode, **overrides: Any) -> None:
         """Import the mapping."""
         bookmark = {} if mode is Mode.SYNCING else {"bookmark": ...}
         fields = {"amount": "float", "number": "int"}
-        spec = make_collection(self.mapping_id, mode=str(mode), batch_size=10, fields=fields, **bookmark)
+        spec = make_collection(self.mapping_id, mode=str(mode), batch_size=10, fields=fields, **bookmark, **overrides)
         if self.kind == "pgsql":
             raw = self.docs.to_pgsql(self.database, spec)
         else:

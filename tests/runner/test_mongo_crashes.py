@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import time
 import uuid
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -13,11 +14,13 @@ from connectors.faults import OBJECT_STORE_POINTS, FaultPoint
 from connectors.mapping import Mode
 from controlplane.sandbox import MongoServer, PostgresServer, S3Server
 from tests.runner.archive import Archive, new_archive
-from tests.runner.plane import Warm
+from tests.runner.plane import Warm, wait_until
 
 pytestmark = pytest.mark.slow
 
 _KILLED = 137
+_STOPPED = 4
+_STOPPED_WITHIN_S = 5.0
 _MODES = (Mode.SYNCING, Mode.LOGGING)
 #: Passed at least once a chunk: killed in the second one, so that a part of the copy is there.
 _IN_CHUNKS = {FaultPoint.AFTER_STAGE_COPY, FaultPoint.BEFORE_DEST_COMMIT, FaultPoint.AFTER_DEST_COMMIT}
@@ -149,4 +152,23 @@ def test_sigkill_while_it_works(fresh: Callable[[str, Mode], Archive], kind: str
 
     assert command.wait() == -signal.SIGKILL
     _assert_recovered(archive, FaultPoint.AFTER_OPEN)
+    archive.assert_equal()
+
+
+@pytest.mark.parametrize("kind", ["pgsql", "s3"])
+def test_sigterm_ends_a_run_that_waits_between_batches(fresh: Callable[[str, Mode], Archive], kind: str) -> None:
+    archive = fresh(kind, Mode.SYNCING)
+    archive.use(Mode.SYNCING, time_delay=3)
+    try:
+        before = len(archive.plane.states())
+        command = archive.start()
+        wait_until(lambda: any(read for (read,) in archive.plane.runs("read")[before:]), "a commit")
+        asked = time.monotonic()
+        command.send(signal.SIGTERM)
+        assert command.wait() == _STOPPED
+        assert time.monotonic() - asked < _STOPPED_WITHIN_S
+    finally:
+        archive.use(Mode.SYNCING)
+    assert 0 < len(archive.arrived()) < len(archive.expected())
+    assert archive.migrate().code == 0
     archive.assert_equal()

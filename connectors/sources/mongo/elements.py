@@ -65,6 +65,10 @@ class NotBsonError(ValueError):
     """The bytes are no BSON document."""
 
 
+class NoIdError(NotBsonError):
+    """A document has no `_id`, as those of a view may have none."""
+
+
 class Element(NamedTuple):
     """One element: its name, the type, and where in the buffer its value is."""
 

@@ -19,7 +19,7 @@ from pymongo.errors import (
 )
 
 from connectors.errors import ConfigError, ConnectorError, SourceAuthFailed, SourceError, SourceUnavailable
-from connectors.sources.mongo.elements import NotBsonError
+from connectors.sources.mongo.elements import NoIdError, NotBsonError
 
 CONNECTOR = "mongo source"
 #: Codes of MongoDB, by what to do about them.
@@ -47,6 +47,8 @@ def mapped(stream: str) -> Iterator[None]:
 
 
 def _cause(error: Exception) -> tuple[type[ConnectorError], str]:
+    if isinstance(error, NoIdError):
+        return SourceError, "documents have no _id, so they cannot be told apart; use mode dumping"
     if isinstance(error, (BSONError, NotBsonError)):
         return SourceError, "a document is damaged; run validate on the collection at the server"
     if isinstance(error, ServerSelectionTimeoutError) and re.search(r"certificate|SSL|TLS", str(error)):

@@ -41,6 +41,7 @@ class Fields:
             raise TypeError(spec)
         self._spec = spec
         self._report = report
+        self.stream = stream.unique_id
         self._is_dump = stream.mode is Mode.DUMPING
         formats = dict(zip(spec.partition_columns, spec.partition_formats, strict=True))
         self.has_id_date = formats.get(ID) is PartitionFormat.DATETIME
@@ -104,7 +105,7 @@ class Fields:
     def columns(self) -> tuple[Column, ...]:
         """The columns; those that the run adds come last."""
         found = [
-            Column(self.column(name), self._pg_type(name), nullable=name != ID, source_name=name)
+            Column(self.column(name), self._pg_type(name), nullable=self._is_dump or name != ID, source_name=name)
             for name in self._names
         ]
         if self.has_id_date:

@@ -17,6 +17,8 @@ from connectors.sources.mongo.ids import BRACKETS, ID, OBJECT_IDS, Filter, is_no
 from connectors.sources.mongo.position import MongoPosition
 from connectors.sources.mongo.reading import Reading
 
+_WITHOUT = "without a bookmark"
+
 
 def follow(
     reading: Reading, position: MongoPosition, t0: datetime, keys: MissingKeys, *, skip_comparison: bool
@@ -33,6 +35,7 @@ def follow(
     reading.report.phase = "follow"
     for piece in _parts(reading, position, keys, skip_comparison=skip_comparison):
         if len(piece):
+            position = position.model_copy(update={"fields": reading.fields.with_more(piece.names)})
             yield reading.chunk(reading.write, piece, position.dump())
     # The position moves with a chunk of its own, so that it never runs ahead of any part before it.
     watermark = max(filter(None, (t0, position.watermark)))
@@ -49,8 +52,8 @@ def buffer_pass(reading: Reading, position: MongoPosition, t0: datetime) -> Iter
         return
     reading.report.phase = "buffer"
     for piece in reading.pieces({bookmark: {"$gte": t0 - lag.timedelta}}):
+        position = position.model_copy(update={"fields": reading.fields.with_more(piece.names)})
         yield reading.chunk(reading.write, piece, position.dump())
-    yield reading.empty_chunk(position.model_copy(update={"fields": reading.fields.dump()}).dump())
 
 
 def filters_of(reading: Reading, position: MongoPosition) -> dict[str, Filter]:
@@ -65,7 +68,7 @@ def filters_of(reading: Reading, position: MongoPosition) -> dict[str, Filter]:
     if bookmark is not None:
         found["changed"] = {bookmark: {"$gte": since}}
         found["new by _id"] = {**reading.new_ids(since), bookmark: {"$lt": since}}
-        found["without a bookmark"] = is_no_date(bookmark)
+        found[_WITHOUT] = is_no_date(bookmark)
     else:
         found["new by _id"] = reading.new_ids(since)
     return found
@@ -81,9 +84,9 @@ def _parts(reading: Reading, position: MongoPosition, keys: MissingKeys, *, skip
     if reading.spec.improper_bookmarks and bookmark is not None:
         yield from _parsed_here(reading, bookmark, position)
         return
-    for name in ("changed", "new by _id"):
-        if name in filters:
-            yield from reading.pieces(filters[name])
+    for name, filter_ in filters.items():
+        if name != _WITHOUT:
+            yield from reading.pieces(filter_)
     yield from _absent(reading, bookmark, keys)
 
 

@@ -112,7 +112,7 @@ class Reading:
                     yield piece if bracket is None else only(piece, bracket)
 
         wanted = Wanted((ID,), self.fields.wanted().types)
-        return DocumentRows(Shape((self.fields.key_column(),), wanted), pieces)
+        return DocumentRows(Shape((self.fields.key_column(),), wanted, self.stream.unique_id), pieces)
 
     def new_ids(self, moment: datetime) -> Filter:
         """Finds ObjectIds that were made since."""
@@ -151,5 +151,4 @@ def _id_of(data: bytes, start: int, end: int) -> el.Element:
     for each in el.elements(data, start, end):
         if each.name == ID_NAME:
             return each
-    msg = "a document has no _id"
-    raise el.NotBsonError(msg)
+    raise el.NoIdError

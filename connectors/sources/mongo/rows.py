@@ -15,6 +15,7 @@ from connectors.base import CopyFormat, RowStream, RunReport
 from connectors.mapping import FieldType
 from connectors.sources.mongo.casts import Casts
 from connectors.sources.mongo.converting import Scanned, Wanted, convert
+from connectors.sources.mongo.errors import mapped
 from connectors.sources.mongo.fields import ID_DATE, SNAPSHOT_COLUMN, Fields
 from connectors.sources.mongo.ids import ID
 from connectors.types import Column
@@ -29,19 +30,19 @@ class Shape:
     Attributes:
         columns: Of the rows.
         wanted: Of the documents.
-        has_id_date: Whether the time in `_id` is a column of its own.
+        stream: For errors.
         snapshot: For migration_snapshot_date; None where the mode has none.
     """
 
     columns: tuple[Column, ...]
     wanted: Wanted
-    has_id_date: bool = False
+    stream: str
     snapshot: datetime | None = None
 
     @classmethod
     def of(cls, fields: Fields, snapshot: datetime | None = None) -> Shape:
         """The shape of all fields that are known now."""
-        return cls(fields.columns(), fields.wanted(), fields.has_id_date, snapshot)
+        return cls(fields.columns(), fields.wanted(), fields.stream, snapshot)
 
     def batch(self, scanned: Scanned, casts: Casts) -> pa.RecordBatch:
         """The rows of some documents; of those with one `_id` the last one."""
@@ -120,7 +121,8 @@ class DocumentRows(RowStream):
         casts = Casts()
         row_count = 0
         for piece in self._pieces():
-            batch = self._shape.batch(piece, casts)
+            with mapped(self._shape.stream):
+                batch = self._shape.batch(piece, casts)
             del piece
             row_count += batch.num_rows
             yield batch
@@ -151,7 +153,8 @@ class ChunkRows(DocumentRows):
     def batches(self, timezone: str) -> Iterator[pa.RecordBatch]:
         piece = self._piece
         if piece is not None and self._ids is None:
-            self._ids = ids_of(piece, self._shape.wanted)
+            with mapped(self._shape.stream):
+                self._ids = ids_of(piece, self._shape.wanted)
         del piece
         for batch in super().batches(timezone):
             # Before it is given away, since nobody may ask for more.

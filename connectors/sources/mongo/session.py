@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from typing import Any, Final, TypeVar, cast
 
 import pymongo
+from pymongo import ReadPreference
 from pymongo.client_session import ClientSession
 from pymongo.collection import Collection
 from pymongo.errors import PyMongoError
@@ -47,6 +48,8 @@ class Session:
         self._stop = threading.Event()
         self._client: pymongo.MongoClient[Document] | None = None
         self._snapshot: ClientSession | None = None
+        #: The operation that later reads have to see, whichever member of a cluster answers them.
+        self._seen: ClientSession | None = None
         #: What the server says of itself.
         self.hello: Document = {}
         #: By how much its clock and ours differ, in seconds.
@@ -82,16 +85,47 @@ class Session:
         Everything that was written before is seen by what is read afterwards.
         """
         before = datetime.now(UTC)
-        hello = self.call(lambda: self.database.command("hello"))
+        hello = self.call(self._greet)
         after = datetime.now(UTC)
         self.hello = hello
         self.clock_difference_s = abs((_aware(hello["localTime"]) - before - (after - before) / 2).total_seconds())
         return reached_by(hello)
 
+    def _greet(self) -> Document:
+        """Ask one of the servers that are read from, which need not be the primary; and remember how far it was.
+
+        Another secondary may be further behind: it lets later reads wait until it has come as far.
+        """
+        database = self.database
+        preference = database.read_preference
+        hello = dict(database.command("hello", read_preference=preference))
+        if not is_cluster(hello):
+            return hello
+        seen = database.client.start_session(causal_consistency=True)
+        hello = dict(database.command("hello", read_preference=preference, session=seen))
+        if hello.get("msg") == "isdbgrid" and preference != ReadPreference.PRIMARY:
+            # A router answers for itself; how far its shards are, only a read of their primaries tells.
+            primary = database.with_options(read_preference=ReadPreference.PRIMARY)
+            primary["dms.none"].find_one({}, session=seen)
+        self._seen = seen
+        return hello
+
+    def _behind_seen(self) -> ClientSession | None:
+        """A session whose reads see what was there when the clock was read. One for each thread."""
+        seen, client = self._seen, self._client
+        if seen is None or client is None:
+            return None
+        session = client.start_session(causal_consistency=True)
+        if seen.cluster_time is not None:
+            session.advance_cluster_time(seen.cluster_time)
+        if seen.operation_time is not None:
+            session.advance_operation_time(seen.operation_time)
+        return session
+
     def begin_snapshot(self) -> bool:
         """Read everything from now on as it is now, where the server can; False where it cannot."""
-        is_cluster = "setName" in self.hello or self.hello.get("msg") == "isdbgrid"
-        if self._client is None or not is_cluster or self.hello.get("maxWireVersion", 0) < _SNAPSHOTS_SINCE_WIRE:
+        can = is_cluster(self.hello) and self.hello.get("maxWireVersion", 0) >= _SNAPSHOTS_SINCE_WIRE
+        if self._client is None or not can:
             return False
         self._snapshot = self._client.start_session(snapshot=True)
         return True
@@ -130,7 +164,7 @@ class Session:
         """Raw documents, a batch at a time; the next one is fetched while this one is worked on."""
         found: queue.Queue[bytes | BaseException | None] = queue.Queue(maxsize=1)
         is_left = threading.Event()
-        snapshot = self._snapshot
+        session = self._snapshot or self._behind_seen()
 
         def put(item: bytes | BaseException | None) -> None:
             while not (is_left.is_set() or self._stop.is_set()):
@@ -146,7 +180,7 @@ class Session:
                     batch_size=batch_size,
                     limit=limit,
                     sort=[sort] if sort else None,
-                    session=snapshot,
+                    session=session,
                     max_time_ms=int(self._options.statement_timeout_s * _MS) or None,
                 )
                 with cursor:
@@ -232,6 +266,11 @@ def client_arguments(config: MongoSource, options: Options) -> dict[str, Any]:
     if config.certificate_file:
         arguments |= {"tls": True, "tlsCAFile": config.certificate_file}
     return arguments
+
+
+def is_cluster(hello: Mapping[str, Any]) -> bool:
+    """Whether a server is a member of a replica set, or a router."""
+    return "setName" in hello or hello.get("msg") == "isdbgrid"
 
 
 def reached_by(hello: Mapping[str, Any]) -> datetime:

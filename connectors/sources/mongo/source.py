@@ -22,7 +22,7 @@ from connectors.mapping import CollectionSpec, FieldType, Mode, MongoSource
 from connectors.sources.mongo import looking
 from connectors.sources.mongo.copying import copy
 from connectors.sources.mongo.dumping import dump
-from connectors.sources.mongo.errors import CONNECTOR
+from connectors.sources.mongo.errors import CONNECTOR, mapped
 from connectors.sources.mongo.fields import Fields
 from connectors.sources.mongo.following import buffer_pass, filters_of, follow
 from connectors.sources.mongo.ids import ID, bracket_of, id_value
@@ -77,10 +77,11 @@ class MongoCollectionSource(Source):
         self._report.t0 = t0
         self._report.rows_expected = looking.estimated_count(self._session, self._spec.collection_name)
         position = self._position(request.position)
-        if self._spec.mode is Mode.DUMPING:
-            yield from dump(reading, t0)
-        else:
-            yield from self._follow(reading, position, request)
+        with mapped(self._stream.unique_id):
+            if self._spec.mode is Mode.DUMPING:
+                yield from dump(reading, t0)
+            else:
+                yield from self._follow(reading, position, request)
         reading.tally.warn()
 
     def _follow(self, reading: Reading, position: MongoPosition | None, request: ReadRequest) -> Iterator[Chunk]:
