@@ -16,6 +16,7 @@ from typing import Any, ClassVar
 
 from connectors.mapping import ApiSpec, CollectionSpec, KeepaliveKwargs, Mode, TableSpec, TopicSpec
 from connectors.rows import CopyFormat as CopyFormat
+from connectors.rows import MissingKeys as MissingKeys
 from connectors.rows import RowStream as RowStream
 from connectors.types import StreamSchema
 from connectors.verbs import Comparable as Comparable
@@ -204,14 +205,6 @@ class Prepared:
     is_fresh: bool
     added_columns: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
-
-
-class MissingKeys(ABC):
-    """The question that a source may ask of a destination while it reads."""
-
-    @abstractmethod
-    def missing_keys(self, keys: RowStream) -> list[tuple[str, ...]]:
-        """Those of the keys that the destination does not hold, as text."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from contextlib import closing
 
 import pytest
 
+from connectors.arrow.hashing import row_hashes
 from connectors.base import Chunk, Destination, Position, Prepared, ReadRequest, RowStream, Source, Write
 from connectors.errors import (
     ConnectorError,
@@ -23,6 +24,7 @@ from connectors.errors import (
     StreamNotFound,
 )
 from connectors.testing import DestinationBench, LiteralRows, Row, SourceBench, read_rows
+from connectors.types import Column, PgType
 
 ROWS: list[Row] = [(n, f"note {n}", None if n % 3 else f"\u00fc\U0001f600 {n}") for n in range(1, 51)]
 ODD_ROWS: list[Row] = [
@@ -237,6 +239,19 @@ class DestinationContract:
             start(bench, destination)
             asked = LiteralRows(bench.schema.key_columns, [(5,), (99,), (100,)])
             assert sorted(destination.missing_keys(asked)) == [("100",), ("99",)]
+
+    def test_tells_by_their_hashes_which_rows_differ(self, bench: DestinationBench) -> None:
+        """Or says that it cannot tell."""
+        write(bench, chunk(bench, [*ROWS[:3], *ODD_ROWS[3:], *ROWS[4:10]], {"n": 1}))
+        (batch,) = LiteralRows(bench.schema.columns, [*ROWS[:3], *ODD_ROWS[3:], *ROWS[4:12]]).batches("UTC")
+        hashes = row_hashes(batch.columns).tolist()
+        hashes[1] += 1
+        columns = (*bench.schema.key_columns, Column("dms_hash", PgType("bigint")))
+        asked = LiteralRows(columns, zip(batch.column(0).to_pylist(), hashes, strict=True))
+        with closing(bench.destination()) as destination:
+            start(bench, destination)
+            assert destination.differing_keys(asked, bench.schema.columns) in (None, {("2",), ("11",), ("12",)})
+        assert len(bench.contents()) == 10
 
     def test_newer_run_fences_the_older_off(self, bench: DestinationBench) -> None:
         with closing(bench.destination()) as older, closing(bench.destination()) as newer:

@@ -21,7 +21,7 @@ from connectors.base import (
     Stream,
     Write,
 )
-from connectors.destinations.pgsql import deleting, expiry, indexes, state, tables, writing
+from connectors.destinations.pgsql import deleting, differing, expiry, indexes, state, tables, writing
 from connectors.destinations.pgsql.target import SNAPSHOT_COLUMN, Target, check_names
 from connectors.destinations.pgsql.types import mismatch
 from connectors.destinations.pgsql.verify import TableSide
@@ -32,7 +32,7 @@ from connectors.mapping import Mode, destination_schema
 from connectors.mapping import PgsqlDestination as Config
 from connectors.postgres.errors import destination_side
 from connectors.postgres.session import Session
-from connectors.types import StreamSchema
+from connectors.types import Column, StreamSchema
 
 _OLDEST_SERVER = 12
 
@@ -142,6 +142,10 @@ class PgsqlDestination(Destination):
     def missing_keys(self, keys: RowStream) -> list[tuple[str, ...]]:
         """Those of the keys that no row of the table has; not while a chunk is being written."""
         return deleting.missing_keys(self._connected, keys, self._keyed)
+
+    def differing_keys(self, hashes: RowStream, columns: Sequence[Column]) -> set[tuple[str, ...]]:
+        """Those of the keys whose rows are not there, or are others; not while a chunk is being written."""
+        return differing.differing_keys(self._connected, hashes, self._keyed, columns)
 
     def finish(self) -> None:
         """Build what the first copy left out, also when an earlier run died before it; expire old snapshots."""

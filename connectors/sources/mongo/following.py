@@ -15,7 +15,8 @@ from connectors.mapping import Mode
 from connectors.sources.mongo.converting import Scanned, Wanted, convert
 from connectors.sources.mongo.ids import BRACKETS, ID, OBJECT_IDS, Filter, is_no_date
 from connectors.sources.mongo.position import MongoPosition
-from connectors.sources.mongo.reading import Reading
+from connectors.sources.mongo.reading import Reading, chosen
+from connectors.sources.mongo.rows import RowHashes, Shape
 
 _WITHOUT = "without a bookmark"
 
@@ -79,7 +80,7 @@ def _parts(reading: Reading, position: MongoPosition, keys: MissingKeys, *, skip
     filters = filters_of(reading, position)
     if bookmark is None and reading.spec.mode is not Mode.LOGGING:
         if not skip_comparison:
-            yield from reading.pieces({})
+            yield from _differing(reading, keys)
         return
     if reading.spec.improper_bookmarks and bookmark is not None:
         yield from _parsed_here(reading, bookmark, position)
@@ -88,6 +89,20 @@ def _parts(reading: Reading, position: MongoPosition, keys: MissingKeys, *, skip
         if name != _WITHOUT:
             yield from reading.pieces(filter_)
     yield from _absent(reading, bookmark, keys)
+
+
+def _differing(reading: Reading, keys: MissingKeys) -> Iterator[Scanned]:
+    """Every document, or those whose hash the destination does not hold under their `_id` where it can tell."""
+    for piece in reading.pieces({}):
+        # The destination has no column yet for a field that is new.
+        is_wider = any(name not in reading.fields.names for name in piece.names)
+        hashes = None if is_wider else RowHashes(Shape.of(reading.fields), piece, reading.fields.key_column())
+        differing = None if hashes is None else keys.differing_keys(hashes, hashes.hashed)
+        if hashes is None or differing is None:
+            yield piece
+            continue
+        reading.report.counts["documents_compared"] += len(piece)
+        yield chosen(piece, [(text,) in differing for text in hashes.ids])
 
 
 def _absent(reading: Reading, bookmark: str | None, keys: MissingKeys) -> Iterator[Scanned]:

@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import pairwise
 
 import numpy as np
 
@@ -132,12 +133,14 @@ def only(piece: Scanned, bracket: Bracket) -> Scanned:
     if not piece.walked.left and kinds <= bracket.types:
         return piece
     data = piece.buffer.data
-    kept = [
-        data[start:end]
-        for start, end in zip(piece.bounds, piece.bounds[1:], strict=False)
-        if _id_of(data, start, end).type in bracket.types
-    ]
-    return scan(b"".join(kept), piece.names)
+    return chosen(piece, [_id_of(data, start, end).type in bracket.types for start, end in pairwise(piece.bounds)])
+
+
+def chosen(piece: Scanned, are_chosen: Iterable[bool]) -> Scanned:
+    """Some of the documents."""
+    data = piece.buffer.data
+    both = zip(pairwise(piece.bounds), are_chosen, strict=True)
+    return scan(b"".join(data[start:end] for (start, end), is_chosen in both if is_chosen), piece.names)
 
 
 def last_id(piece: Scanned) -> str:

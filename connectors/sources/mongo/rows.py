@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 from connectors.arrow.copying import write_copy_text
+from connectors.arrow.hashing import row_hashes
 from connectors.base import CopyFormat, RowStream, RunReport
 from connectors.mapping import FieldType
 from connectors.sources.mongo.casts import Casts
@@ -18,7 +19,7 @@ from connectors.sources.mongo.converting import Scanned, Wanted, convert
 from connectors.sources.mongo.errors import mapped
 from connectors.sources.mongo.fields import ID_DATE, SNAPSHOT_COLUMN, Fields
 from connectors.sources.mongo.ids import ID
-from connectors.types import Column
+from connectors.types import Column, PgType
 
 _ID_DATE_ONLY = Wanted((ID,), {ID: FieldType.DATETIME}, ids_are_text=False)
 
@@ -165,6 +166,36 @@ class ChunkRows(DocumentRows):
         if self._piece is not None:
             return iter([self._piece])
         return self._fetch([] if self._ids is None else self._ids.to_pylist())
+
+
+class RowHashes(RowStream):
+    """The ids of some documents with the hashes of their rows.
+
+    Attributes:
+        hashed: The columns that are hashed.
+        ids: The texts of the ids, one a document.
+
+    Args:
+        shape: How documents become rows.
+        piece: The documents, none of which comes twice.
+        key: The column of `_id`.
+    """
+
+    def __init__(self, shape: Shape, piece: Scanned, key: Column) -> None:
+        self.columns = (key, Column("dms_hash", PgType("bigint")))
+        self.hashed = shape.columns
+        with mapped(shape.stream):
+            batch = shape.batch(piece, Casts())
+            self.ids: list[str] = ids_of(piece, shape.wanted).to_pylist()
+        self._batch = pa.RecordBatch.from_arrays(
+            [batch.column(0), pa.array(row_hashes(batch.columns))], names=[column.name for column in self.columns]
+        )
+
+    def copy_to(self, sink: BinaryIO, copy_format: CopyFormat) -> int:  # noqa: ARG002 - asked for as text alone
+        return write_copy_text(self._batch, sink)
+
+    def batches(self, timezone: str) -> Iterator[pa.RecordBatch]:  # noqa: ARG002 - no column holds instants
+        return iter([self._batch])
 
 
 class NoRows(RowStream):
