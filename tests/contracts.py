@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
+from dataclasses import replace
 
 import pytest
 
@@ -24,7 +25,7 @@ from connectors.errors import (
     StreamNotFound,
 )
 from connectors.testing import DestinationBench, LiteralRows, Row, SourceBench, read_rows
-from connectors.types import Column, PgType
+from connectors.types import Column, PgType, StreamSchema
 
 ROWS: list[Row] = [(n, f"note {n}", None if n % 3 else f"\u00fc\U0001f600 {n}") for n in range(1, 51)]
 ODD_ROWS: list[Row] = [
@@ -240,8 +241,24 @@ class DestinationContract:
             asked = LiteralRows(bench.schema.key_columns, [(5,), (99,), (100,)])
             assert sorted(destination.missing_keys(asked)) == [("100",), ("99",)]
 
+    def test_chunk_with_more_columns_widens_the_table(self, bench: DestinationBench) -> None:
+        wider = replace(bench.schema, columns=(*bench.schema.columns, Column("added", PgType("text"))))
+
+        def wide(rows: list[Row], position: Position, schema: StreamSchema | None = None) -> Chunk:
+            return Chunk(
+                Write.UPSERT, LiteralRows(wider.columns, [(*row, "new") for row in rows]), position, schema=schema
+            )
+
+        first = chunk(bench, ROWS[:10], {"n": 1})
+        written = write(bench, first, wide(ROWS[10:20], {"n": 2}, wider), wide(ROWS[20:30], {"n": 3}))
+        assert written == 30
+        assert bench.contents() == ROWS[:30]
+        assert reopened(bench) == {"n": 3}
+        with closing(bench.destination()) as destination:
+            destination.open(epoch_floor=0)
+            assert destination.prepare(wider).added_columns == ()
+
     def test_tells_by_their_hashes_which_rows_differ(self, bench: DestinationBench) -> None:
-        """Or says that it cannot tell."""
         write(bench, chunk(bench, [*ROWS[:3], *ODD_ROWS[3:], *ROWS[4:10]], {"n": 1}))
         (batch,) = LiteralRows(bench.schema.columns, [*ROWS[:3], *ODD_ROWS[3:], *ROWS[4:12]]).batches("UTC")
         hashes = row_hashes(batch.columns).tolist()

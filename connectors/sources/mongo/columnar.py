@@ -47,13 +47,13 @@ class Buffer:
     """Bytes that numpy reads words from, at any place.
 
     Attributes:
-        data: The bytes.
-        array: The same with room behind.
+        data: The bytes, with room behind.
+        array: The same.
     """
 
     def __init__(self, data: bytes) -> None:
-        self.data = data
-        self.array: Bytes = np.frombuffer(data + bytes(_PADDING), np.uint8)
+        self.data = data + bytes(_PADDING)
+        self.array: Bytes = np.frombuffer(self.data, np.uint8)
         self._words = self._view("<u8", _WORD_BYTES)
         self._ints = self._view("<i4", 4)
 

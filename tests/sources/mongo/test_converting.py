@@ -6,6 +6,7 @@ import json
 import random
 import struct
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 import bson
@@ -250,3 +251,36 @@ def test_bytes_that_hold_no_document_are_refused() -> None:
         scan(struct.pack("<i", 3))
     with pytest.raises(el.NotBsonError):
         scan(encoded(v=1)[:-1])
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        5,
+        1.5,
+        1e22,
+        float("nan"),
+        Decimal128("1.10"),
+        Decimal128("1E+6000"),
+        True,
+        datetime(2024, 1, 31, 10, 0),
+        DatetimeMS(253402300800000),
+        ObjectId("65ba" + "0" * 20),
+        Binary(bytes(range(16)), 4),
+        Binary(b"\x00\xff"),
+        Timestamp(5, 7),
+    ],
+)
+def test_the_page_on_collections_has_these_texts(value: Any) -> None:
+    page = (Path(__file__).resolve().parents[3] / "docs" / "collections.md").read_text()
+    assert f"`{text(value)}`" in page
+
+
+@pytest.mark.parametrize(
+    "value", [5, Int64(5), 1.5, Decimal128("1.10"), None, datetime(2024, 1, 31, 10, 0), ObjectId("65ba" + "0" * 20)]
+)
+def test_the_page_on_collections_has_these_forms_inside(value: Any) -> None:
+    page = (Path(__file__).resolve().parents[3] / "docs" / "collections.md").read_text()
+    inside = text([value])
+    assert inside is not None
+    assert f"`{inside[1:-1]}`" in page
