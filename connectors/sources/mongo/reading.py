@@ -23,8 +23,9 @@ from connectors.sources.mongo.rows import ChunkRows, DocumentRows, NoRows, Shape
 from connectors.sources.mongo.session import Session
 from connectors.sources.mongo.texts import id_text
 
-#: A chunk is about so large at most, whatever the options say: it is held in memory in several forms.
-_PIECE_BYTES = 8 * 1024 * 1024
+#: A chunk is about so large at most, whatever the options say: it is held in memory in several forms, and numpy goes
+#: through it field by field: of 8 MB, which no processor's cache holds, a quarter slower.
+_PIECE_BYTES = 4 * 1024 * 1024
 #: And about so old, so that a source that is to be read slowly commits now and then.
 _PIECE_S = 30.0
 _FETCH_IDS = 1000
