@@ -101,7 +101,30 @@ class Setting:
 
     def add_mapping(self, name: str) -> None:
         """A mapping to a schema, or for the lake a bucket, of its own."""
-        self._import("import_mapping", name, self._mapping(name))
+        self.import_mapping(name, self._mapping(name))
+
+    def import_mapping(self, name: str, document: dict[str, Any]) -> None:
+        """A mapping of the caller's own."""
+        self._import("import_mapping", name, document)
+
+    def server_keys(self) -> dict[str, Any]:
+        """The keys of a source or destination that say where the server is."""
+        return {
+            "url": f"{self.postgres.host}:{self.postgres.port}",
+            "username": self.postgres.user,
+            "password": "env:DMS_BENCH_PASSWORD",
+        }
+
+    def bucket_keys(self) -> dict[str, Any]:
+        """The keys of a destination that is the bucket."""
+        return {
+            "destination_type": "s3",
+            "s3_bucket_name": BUCKET,
+            "endpoint_url": self._s3.endpoint_url,
+            "region": self._s3.region,
+            "access_key_id": self._s3.access_key_id,
+            "secret_access_key": "env:DMS_BENCH_SECRET",
+        }
 
     def forget(self, name: str) -> None:
         """Drop what the mapping has written, so that its next run is a first copy."""
@@ -179,21 +202,10 @@ class Setting:
         }
 
     def _mapping(self, name: str) -> dict[str, Any]:
-        server = {
-            "url": f"{self.postgres.host}:{self.postgres.port}",
-            "username": self.postgres.user,
-            "password": "env:DMS_BENCH_PASSWORD",
-        }
+        server = self.server_keys()
         target = server | {"destination_type": "pgsql", "db_name": "bench_target", "schema": f"{SCHEMA}_{name}"}
         if name == LAKE:
-            target = {
-                "destination_type": "s3",
-                "s3_bucket_name": BUCKET,
-                "endpoint_url": self._s3.endpoint_url,
-                "region": self._s3.region,
-                "access_key_id": self._s3.access_key_id,
-                "secret_access_key": "env:DMS_BENCH_SECRET",
-            }
+            target = self.bucket_keys()
         return {
             "source": server | {"source_type": "pgsql", "db_name": "bench_source"},
             "destination": {"target": target},

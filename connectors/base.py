@@ -16,6 +16,7 @@ from typing import Any, ClassVar
 
 from connectors.mapping import ApiSpec, CollectionSpec, KeepaliveKwargs, Mode, TableSpec, TopicSpec
 from connectors.rows import CopyFormat as CopyFormat
+from connectors.rows import MissingKeys as MissingKeys
 from connectors.rows import RowStream as RowStream
 from connectors.types import StreamSchema
 from connectors.verbs import Comparable as Comparable
@@ -147,12 +148,15 @@ class Chunk:
         rows: The rows, or for DELETE_ABSENT the keys.
         position: What to store with the rows, in the same transaction.
         is_first_copy: True while the destination's table is being filled for the first time by this stream.
+        schema: Set when the rows have columns that are new since `prepare`, which is then done anew before they are
+            written: a source without a catalog meets them in mid-read.
     """
 
     write: Write
     rows: RowStream
     position: Position
     is_first_copy: bool = False
+    schema: StreamSchema | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,14 +210,6 @@ class Prepared:
     wants_key_order: bool = False
 
 
-class MissingKeys(ABC):
-    """The question that a source may ask of a destination while it reads."""
-
-    @abstractmethod
-    def missing_keys(self, keys: RowStream) -> list[tuple[str, ...]]:
-        """Those of the keys that the destination does not hold, as text."""
-
-
 @dataclass(frozen=True, slots=True)
 class ReadRequest:
     """What a source needs to know to decide what to read.
@@ -233,6 +229,8 @@ class Source(ABC):
     """One stream of a source. `open` before any other call; `close` in any case."""
 
     type_name: ClassVar[str]
+    #: How its rows can be hashed for a comparison: PORTABLE alone, or QUICK for both forms.
+    hash_form: ClassVar[HashForm] = HashForm.QUICK
 
     @abstractmethod
     def open(self) -> None:
@@ -243,8 +241,8 @@ class Source(ABC):
         """
 
     @abstractmethod
-    def describe(self) -> StreamSchema:
-        """The columns as they arrive at the destination.
+    def describe(self, position: Position | None = None) -> StreamSchema:
+        """The columns as they arrive; a source without a catalog remembers some in the destination's position.
 
         Raises:
             StreamNotFound: The table, or a column that the spec names, is not there.
@@ -299,7 +297,7 @@ class Source(ABC):
         """The rows as they should look at the destination, None where they cannot be had; `describe` first.
 
         Args:
-            form: The one that the destination's rows can be hashed in.
+            form: The one that both ends' rows can be hashed in.
         """
         return None
 
@@ -316,7 +314,7 @@ class Destination(MissingKeys, Upkeep):
     """One stream's target. `open`, `prepare`, `write`, `finish` in this order; `close` in any case."""
 
     type_name: ClassVar[str]
-    #: How its rows can be hashed for a comparison.
+    #: How its rows can be hashed for a comparison: PORTABLE alone, or QUICK for both forms.
     hash_form: ClassVar[HashForm] = HashForm.QUICK
 
     @abstractmethod
@@ -368,7 +366,9 @@ class Destination(MissingKeys, Upkeep):
     def stored_position(self) -> Position | None:
         """The destination's record of the position, without taking over. Call `connect` first."""
 
-    def comparable(self, schema: StreamSchema, key: Sequence[str]) -> Comparable | None:
+    def comparable(
+        self, schema: StreamSchema, key: Sequence[str], form: HashForm = HashForm.QUICK
+    ) -> Comparable | None:
         """The rows that are there, of a dump its latest snapshot, told apart by `key`; `connect` first."""
         return None
 

@@ -9,8 +9,16 @@ from connectors.base import Destination, Options, RunReport, Source, Spec, Step,
 from connectors.destinations.pgsql import probe as pgsql_destination_probe
 from connectors.destinations.pgsql.destination import PgsqlDestination
 from connectors.errors import ConfigError
+from connectors.mapping import (
+    CollectionSpec,
+    DestinationType,
+    MongoSource,
+    PgsqlSource,
+    SourceType,
+    TableSpec,
+    destination_schema,
+)
 from connectors.mapping import Destination as DestinationConfig
-from connectors.mapping import DestinationType, PgsqlSource, SourceType, TableSpec, destination_schema
 from connectors.mapping import PgsqlDestination as PgsqlDestinationConfig
 from connectors.mapping import S3Destination as S3DestinationConfig
 from connectors.mapping import Source as SourceConfig
@@ -19,7 +27,18 @@ from connectors.sources.pgsql import probe as pgsql_source_probe
 from connectors.sources.pgsql.source import PgsqlTableSource
 from connectors.verbs import FoundTable
 
-SOURCES: dict[SourceType, type[PgsqlTableSource]] = {SourceType.PGSQL: PgsqlTableSource}
+
+def _mongo_source(config: MongoSource, stream: Stream, report: RunReport) -> Source:
+    # pymongo and pyarrow take most of a second to import, which runs from other sources need not spend.
+    from connectors.sources.mongo.source import MongoCollectionSource
+
+    return MongoCollectionSource(config, stream, report)
+
+
+SOURCES: dict[SourceType, Callable[[Any, Stream, RunReport], Source]] = {
+    SourceType.PGSQL: PgsqlTableSource,
+    SourceType.MONGO: _mongo_source,
+}
 
 
 def _s3_destination(config: S3DestinationConfig, stream: Stream, report: RunReport) -> Destination:
@@ -47,7 +66,7 @@ def create_source(config: SourceConfig, stream: Stream, report: RunReport) -> So
             f"no connector reads sources of type {config.source_type} yet; use one of {', '.join(sorted(SOURCES))}"
         )
         raise ConfigError(message, connector=f"{config.source_type} source", stream=stream.unique_id)
-    return connector(config, stream, report)  # type: ignore[arg-type]  # the type is the key of the registry
+    return connector(config, stream, report)
 
 
 def create_destination(config: DestinationConfig, stream: Stream, report: RunReport) -> Destination:
@@ -71,11 +90,10 @@ def list_tables(config: SourceConfig, stream_id: str) -> list[str]:
         ConfigError: No connector reads this type yet.
         SourceError: It cannot be asked.
     """
-    connector = SOURCES.get(config.source_type)
-    if connector is None or not isinstance(config, PgsqlSource):
+    if not isinstance(config, PgsqlSource):
         message = f"sources of type {config.source_type} have no tables to list; name each one"
         raise ConfigError(message, connector=f"{config.source_type} source", stream=stream_id)
-    return connector.list_tables(config, stream_id)
+    return PgsqlTableSource.list_tables(config, stream_id)
 
 
 def discover(config: SourceConfig, label: str, schema: str | None = None) -> list[FoundTable]:
@@ -90,6 +108,10 @@ def discover(config: SourceConfig, label: str, schema: str | None = None) -> lis
         ConfigError: No connector explores this type yet.
         SourceError: It cannot be asked.
     """
+    if isinstance(config, MongoSource):
+        from connectors.sources.mongo.discover import discover as discover_mongo
+
+        return discover_mongo(config, label=label)
     if not isinstance(config, PgsqlSource):
         message = f"sources of type {config.source_type} cannot be explored yet; write their specs by hand"
         raise ConfigError(message, connector=f"{config.source_type} source", stream=label)
@@ -98,6 +120,11 @@ def discover(config: SourceConfig, label: str, schema: str | None = None) -> lis
 
 def probe_source(config: SourceConfig, specs: Sequence[Spec], label: str, options: Options) -> list[Step]:
     """Test the connection to a source, and its rights on what is to be read."""
+    if isinstance(config, MongoSource):
+        from connectors.sources.mongo.probe import probe as probe_mongo
+
+        collections = [spec for spec in specs if isinstance(spec, CollectionSpec)]
+        return probe_mongo(config, collections, label=label, options=options)
     if not isinstance(config, PgsqlSource):
         return [Step("connector", "failed", f"no connector reads sources of type {config.source_type} yet")]
     tables = [spec for spec in specs if isinstance(spec, TableSpec)]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from enum import StrEnum
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -55,5 +55,24 @@ class RowStream(ABC):
 
         Asked only of keys whose types that function takes, by a server of `binary_version`: equal digests on both ends
         spare DELETE_ABSENT the transfer of all keys.
+        """
+        return None
+
+
+class MissingKeys(ABC):
+    """The questions that a source may ask of a destination while it reads, between two chunks."""
+
+    @abstractmethod
+    def missing_keys(self, keys: RowStream) -> list[tuple[str, ...]]:
+        """Those of the keys that the destination does not hold, as text."""
+
+    def differing_keys(self, hashes: RowStream, columns: Sequence[Column]) -> set[tuple[str, ...]] | None:
+        """Those of the keys whose rows the destination does not hold, or holds with another hash, as text.
+
+        None where it cannot tell. What it can spares the source to send all rows, and itself to compare them.
+
+        Args:
+            hashes: The key's columns, then a bigint: the row's hash in HashForm.PORTABLE.
+            columns: What is hashed, in this order.
         """
         return None

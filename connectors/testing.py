@@ -29,6 +29,9 @@ ODD_NAME = 'Od"d \u00fc %s'
 class SourceBench(ABC):
     """One stream of a real server: a table with the columns id, note and ODD_NAME, synced by id."""
 
+    #: The columns as they arrive; the first is the key.
+    column_names: tuple[str, str, str] = ("id", "note", ODD_NAME)
+
     @abstractmethod
     def insert(self, rows: Iterable[Row]) -> None:
         """Add rows at the server."""

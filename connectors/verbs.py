@@ -287,6 +287,23 @@ class BookmarkCandidate:
 
 
 @dataclass(frozen=True, slots=True)
+class FoundField:
+    """A field that some documents of a sample have.
+
+    Attributes:
+        name: Its name.
+        column: The column that it would arrive as.
+        share: Of the documents, from 0 to 1.
+        types: Their share by the source's type; they add up to `share`.
+    """
+
+    name: str
+    column: str
+    share: float
+    types: dict[str, float]
+
+
+@dataclass(frozen=True, slots=True)
 class Proposal:
     """A spec that would copy a table, as the document writes it, and why it looks so."""
 
@@ -301,13 +318,14 @@ class FoundTable:
     Attributes:
         schema: Its schema.
         name: Its name.
-        kind: ``table``, ``partitioned table``, ``view``, ``materialized view`` or ``foreign table``.
+        kind: ``table``, ``partitioned table``, ``view``, ``materialized view``, ``foreign table`` or ``collection``.
         estimated_rows: By statistics; None when unknown.
         byte_count: On disk; None for what has no storage of its own.
         may_read: The user may SELECT from it.
         primary_key: Or the shortest unique index without NULLs.
         bookmarks: The likeliest first.
         proposal: How to copy it.
+        fields: What a sample of a collection has; empty where a catalog has the columns.
     """
 
     schema: str
@@ -319,8 +337,10 @@ class FoundTable:
     primary_key: tuple[str, ...]
     bookmarks: tuple[BookmarkCandidate, ...]
     proposal: Proposal
+    fields: tuple[FoundField, ...] = ()
 
     @property
     def table_name(self) -> str:
-        """As `table_name` of a spec takes it."""
-        return str(self.proposal.spec["table_name"])
+        """As `table_name`, or `collection_name`, of a spec takes it."""
+        spec = self.proposal.spec
+        return str(spec["table_name"] if "table_name" in spec else spec["collection_name"])

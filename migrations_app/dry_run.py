@@ -71,9 +71,9 @@ def describe(plan: Plan) -> Description:
     try:
         source.open()
         destination.connect()
-        schema = source.describe()
-        statements = destination.plan_statements(schema)
-        outline = source.outline(destination.stored_position())
+        position = destination.stored_position()
+        statements = destination.plan_statements(source.describe(position))
+        outline = source.outline(position)
     finally:
         source.close()
         destination.close()

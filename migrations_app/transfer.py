@@ -122,7 +122,7 @@ class Transfer(threading.Thread):
         resume = destination.open(epoch_floor=self._epoch_floor)
         self._tell(Opened(resume))
         pass_point(FaultPoint.AFTER_OPEN)
-        prepared = destination.prepare(source.describe())
+        prepared = destination.prepare(source.describe(resume.position))
         self._tell(Ready(prepared))
         pass_point(FaultPoint.AFTER_PREPARE)
         chunks = source.read(ReadRequest(resume.position, prepared, destination))

@@ -27,6 +27,7 @@ from controlplane.sandbox.keeper import (
     KeeperOptions,
 )
 from tests.buckets import Bucket, new_bucket
+from tests.collections import Docs, new_docs
 from tests.databases import PgDatabase, new_database
 from tests.s3_faults import S3Proxy, run_proxy
 
@@ -113,6 +114,13 @@ def mongo_database_name(mongo: MongoServer) -> Iterator[str]:
         client.drop_database(name)
     finally:
         client.close()
+
+
+@pytest.fixture
+def docs(mongo: MongoServer, mongo_database_name: str) -> Iterator[Docs]:
+    """A MongoDB collection of the test's own, which does not exist yet."""
+    with new_docs(mongo, mongo_database_name) as found:
+        yield found
 
 
 def _shared_servers(tmp_path_factory: pytest.TempPathFactory, service: str) -> Servers:

@@ -7,9 +7,11 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
+from dataclasses import replace
 
 import pytest
 
+from connectors.arrow.hashing import row_hashes
 from connectors.base import Chunk, Destination, Position, Prepared, ReadRequest, RowStream, Source, Write
 from connectors.errors import (
     ConnectorError,
@@ -22,7 +24,8 @@ from connectors.errors import (
     Stopped,
     StreamNotFound,
 )
-from connectors.testing import ODD_NAME, DestinationBench, LiteralRows, Row, SourceBench, read_rows
+from connectors.testing import DestinationBench, LiteralRows, Row, SourceBench, read_rows
+from connectors.types import Column, PgType, StreamSchema
 
 ROWS: list[Row] = [(n, f"note {n}", None if n % 3 else f"\u00fc\U0001f600 {n}") for n in range(1, 51)]
 ODD_ROWS: list[Row] = [
@@ -80,11 +83,12 @@ class SourceContract:
     """Derive, name it Test..., and give it a fixture `bench`."""
 
     def test_describes_its_columns(self, bench: SourceBench) -> None:
+        bench.insert(ROWS[:1])
         with closing(bench.source()) as source:
             source.open()
             schema = source.describe()
-        assert [column.name for column in schema.columns][:3] == ["id", "note", ODD_NAME]
-        assert schema.key == ("id",)
+        assert tuple(column.name for column in schema.columns)[:3] == bench.column_names
+        assert schema.key == bench.column_names[:1]
 
     def test_first_copy_brings_every_row_once(self, bench: SourceBench) -> None:
         bench.insert(ROWS)
@@ -236,6 +240,35 @@ class DestinationContract:
             start(bench, destination)
             asked = LiteralRows(bench.schema.key_columns, [(5,), (99,), (100,)])
             assert sorted(destination.missing_keys(asked)) == [("100",), ("99",)]
+
+    def test_chunk_with_more_columns_widens_the_table(self, bench: DestinationBench) -> None:
+        wider = replace(bench.schema, columns=(*bench.schema.columns, Column("added", PgType("text"))))
+
+        def wide(rows: list[Row], position: Position, schema: StreamSchema | None = None) -> Chunk:
+            return Chunk(
+                Write.UPSERT, LiteralRows(wider.columns, [(*row, "new") for row in rows]), position, schema=schema
+            )
+
+        first = chunk(bench, ROWS[:10], {"n": 1})
+        written = write(bench, first, wide(ROWS[10:20], {"n": 2}, wider), wide(ROWS[20:30], {"n": 3}))
+        assert written == 30
+        assert bench.contents() == ROWS[:30]
+        assert reopened(bench) == {"n": 3}
+        with closing(bench.destination()) as destination:
+            destination.open(epoch_floor=0)
+            assert destination.prepare(wider).added_columns == ()
+
+    def test_tells_by_their_hashes_which_rows_differ(self, bench: DestinationBench) -> None:
+        write(bench, chunk(bench, [*ROWS[:3], *ODD_ROWS[3:], *ROWS[4:10]], {"n": 1}))
+        (batch,) = LiteralRows(bench.schema.columns, [*ROWS[:3], *ODD_ROWS[3:], *ROWS[4:12]]).batches("UTC")
+        hashes = row_hashes(batch.columns).tolist()
+        hashes[1] += 1
+        columns = (*bench.schema.key_columns, Column("dms_hash", PgType("bigint")))
+        asked = LiteralRows(columns, zip(batch.column(0).to_pylist(), hashes, strict=True))
+        with closing(bench.destination()) as destination:
+            start(bench, destination)
+            assert destination.differing_keys(asked, bench.schema.columns) in (None, {("2",), ("11",), ("12",)})
+        assert len(bench.contents()) == 10
 
     def test_newer_run_fences_the_older_off(self, bench: DestinationBench) -> None:
         with closing(bench.destination()) as older, closing(bench.destination()) as newer:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import socket
 from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager
+from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -13,12 +15,15 @@ from connectors.base import Chunk, Destination, Options, RunReport, Source, Stre
 from connectors.errors import ConfigError
 from connectors.mapping import Mapping, S3Destination, TableSpec, parse_mapping
 from connectors.registry import DESTINATIONS, SOURCES, create_destination, create_source
+from connectors.sources.mongo.names import spelled
 from connectors.testing import ODD_NAME, DestinationBench, LiteralRows, Row, SourceBench
 from connectors.types import Column, PgType, StreamSchema
 from tests.buckets import Bucket
 from tests.builders import make_mapping, make_table
+from tests.collections import Docs, make_collection, source_of
 from tests.contracts import ROWS, DestinationContract, SourceContract, chunk, reopened, start, write
 from tests.databases import PgDatabase
+from tests.relay import Relay, run_relay
 from tests.s3_faults import Fault, How, S3Proxy
 
 ODD = '"' + ODD_NAME.replace('"', '""') + '"'
@@ -81,6 +86,46 @@ class PgSourceBench(SourceBench):
         raw["source"] |= keys
         mapping = parse_mapping(raw)
         return create_source(mapping.source, stream_of(mapping, chunk_bytes=500), RunReport())
+
+
+class MongoSourceBench(SourceBench):
+    """A collection of its own, reached through a relay. The third column has a name that is spelled."""
+
+    column_names = ("_id", "note", spelled(ODD_NAME))
+
+    def __init__(self, docs: Docs, relay: Relay) -> None:
+        self.docs = docs
+        self.relay = relay
+        docs.make()
+
+    def insert(self, rows: Iterable[Row]) -> None:
+        for key, note, odd in rows:
+            self.docs.collection.insert_one({"_id": key, "note": note, ODD_NAME: odd, "updated_at": datetime.now(UTC)})
+
+    def update(self, row: Row) -> None:
+        self.docs.set(row[0], note=row[1], updated_at=datetime.now(UTC), **{ODD_NAME: row[2]})
+
+    def source(self) -> Source:
+        return self._source("orders")
+
+    def missing(self) -> Source:
+        return self._source("missing")
+
+    def unreachable(self) -> Source:
+        return self._source("orders", port=closed_port())
+
+    def slow(self) -> Source:
+        self.relay.hold(b"\x02find\x00")
+        return self._source("orders")
+
+    def cut(self) -> None:
+        self.relay.cut()
+
+    def _source(self, name: str, port: int | None = None) -> Source:
+        url = f"mongodb://127.0.0.1:{port or self.relay.port}/?directConnection=true"
+        reached = replace(self.docs, url=url)
+        raw = reached.mapping({"destination_type": "s3", "s3_bucket_name": "none"}, make_collection(name, batch_size=7))
+        return source_of(raw, chunk_bytes=500, connect_timeout_s=2)
 
 
 class PgDestinationBench(DestinationBench):
@@ -182,6 +227,15 @@ class TestPgsqlSource(SourceContract):
     @pytest.fixture
     def bench(self, pg_database: PgDatabase) -> SourceBench:
         return PgSourceBench(pg_database)
+
+
+class TestMongoSource(SourceContract):
+    """One collection, synced by _id."""
+
+    @pytest.fixture
+    def bench(self, docs: Docs) -> Iterator[SourceBench]:
+        with run_relay(*docs.host_and_port) as relay:
+            yield MongoSourceBench(docs, relay)
 
 
 class TestPgsqlDestination(DestinationContract):

@@ -77,13 +77,15 @@ EXPECTED = {
     ("sales.orders", "lake"): ("syncing", 500, 20, 0, 890, 900),
     ("sales.customers", "lake"): ("syncing", 200, 120, 0, 320, 320),
     ("events", "lake"): ("syncing", 300, 4, 0, 600, 600),
+    ("reviews", "warehouse"): ("syncing", 20, 5, 0, 120, 120),
+    ("reviews", "lake"): ("syncing", 20, 5, 0, 120, 120),
 }
 
 
 def assert_all_is_equal(outcome: Outcome) -> None:
     assert outcome.code == 0, outcome.text
     table = outcome.text[outcome.text.index("stream  ") :]
-    assert "All 13 streams are equal" in outcome.text
+    assert "All 15 streams are equal" in outcome.text
     for (name, destination_name), (mode, inserted, updated, deleted, source, destination) in EXPECTED.items():
         counts = rf"{inserted:,}\s+{updated:,}\s+{deleted:,}\s+{source:,}\s+{destination:,}\s+yes"
         assert re.search(
@@ -129,6 +131,15 @@ def test_what_a_plain_reader_of_the_bucket_finds_is_shown(first: Outcome, direct
         "sql/shop/customers/", f"{phones} FROM parts WHERE phone IS NOT NULL"
     )
     assert known == masked > births > 0
+
+
+def test_documents_arrive_by_the_types_of_the_mapping(first: Outcome, directory: Path) -> None:
+    assert first.code == 0, first.text
+    assert "values of field stars cannot be cast to int and became 0" in first.text
+    arrived = "SELECT count(*), count(answer), min(stars), max(tags) FROM {} WHERE number < 100"
+    expected = [(100, 5, 0, "[]")]
+    assert database(directory, "warehouse").rows(arrived.format("mongo_shop_dms.reviews")) == expected
+    assert lake(directory).query("mongo/shop/reviews/", arrived.format("parts")) == expected
 
 
 def test_a_file_that_somebody_put_into_the_bucket_is_found(first: Outcome, directory: Path) -> None:

@@ -79,7 +79,7 @@ def _numbers(column: pa.Array, dtype: type[np.generic]) -> npt.NDArray[Any]:
 def _fixed_hex(numbers: npt.NDArray[Any], column: pa.Array) -> pa.Array:
     """The bytes of numbers, the highest first, as hexadecimal digits."""
     width = numbers.dtype.itemsize
-    digits = _hex(np.ascontiguousarray(numbers.astype(numbers.dtype.newbyteorder(">"))).view(np.uint8))
+    digits = hex_digits(np.ascontiguousarray(numbers.astype(numbers.dtype.newbyteorder(">"))).view(np.uint8))
     offsets = np.arange(len(numbers) + 1, dtype=np.int32) * np.int32(2 * width)
     return _texts(offsets, digits, column)
 
@@ -90,10 +90,11 @@ def _binary_hex(column: pa.Array) -> pa.Array:
     if data is None or not len(column):
         return _texts(np.zeros(len(column) + 1, np.int32), np.empty(0, np.uint8), column)
     used = np.frombuffer(data, np.uint8)[places[0] : places[-1]]
-    return _texts((places - places[0]) * np.int32(2), _hex(used), column)
+    return _texts((places - places[0]) * np.int32(2), hex_digits(used), column)
 
 
-def _hex(data: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+def hex_digits(data: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+    """Two hexadecimal digits for each byte."""
     digits = np.empty(2 * len(data), np.uint8)
     digits[0::2] = _DIGITS[data >> 4]
     digits[1::2] = _DIGITS[data & 15]

@@ -44,7 +44,7 @@ class Place:
     Attributes:
         directory: Holds everything the demo writes.
         postgres: With both databases.
-        mongo: With both stores.
+        mongo: With both stores, and the shop's reviews.
         s3: With the bucket.
         was_up: True when somebody had left the servers up.
         passwords: Of the two roles.
@@ -90,6 +90,7 @@ class Place:
             "S3_REGION": self.s3.region,
             "S3_ACCESS_KEY_ID": self.s3.access_key_id,
             "S3_SECRET_ACCESS_KEY": self.s3.secret_access_key,
+            "MONGO_URL": self.mongo.url,
             "ENCRYPTION_STORE_URL": self.mongo.url,
             "DASHBOARD_STORE_URL": self.mongo.url,
         }
@@ -204,7 +205,7 @@ def _start_anew(place: Place) -> None:
         place.postgres.create_database(database)
     client = place.mongo.client()
     try:
-        for database in ("dms_state", "dms_history"):
+        for database in (SHOP, "dms_state", "dms_history"):
             client.drop_database(database)
     finally:
         client.close()

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from controlplane.demo import commands, lake, shop
+from controlplane.demo import commands, lake, reviews, shop
 from controlplane.demo.commands import Figures
-from controlplane.demo.place import SHOP, Place
+from controlplane.demo.place import Place
 from controlplane.demo.report import Teller
 from controlplane.demo.verifying import Verified, verify_mapping
 
@@ -15,7 +15,14 @@ _EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 SETTINGS_FILE = _EXAMPLES / "settings.py"
 MAPPING_FILES = tuple(
     _EXAMPLES / name
-    for name in ("shop_dumping.yaml", "shop_logging.json", "shop_syncing.py", "shop_mirroring.py", "shop_lake.py")
+    for name in (
+        "shop_dumping.yaml",
+        "shop_logging.json",
+        "shop_syncing.py",
+        "shop_mirroring.py",
+        "shop_lake.py",
+        "shop_collections.py",
+    )
 )
 MAPPING_IDS = tuple(path.stem for path in MAPPING_FILES)
 _LAKE = "lake"
@@ -34,6 +41,7 @@ def tell(place: Place, teller: Teller, rows: int) -> bool:
     teller.step("A day passes: that transaction is committed at last; rows are inserted, changed and deleted, and")
     teller.line("   sales.customers gets a column that has values at once.")
     shop.change(place)
+    reviews.change(place)
     teller.step("Second run: what changed, and nothing else, except that the new column fills every customer.")
     second = {figures.stream: figures for figures in run_all(teller)}
     teller.step("Comparison: both ends hash their rows by key range.")
@@ -54,11 +62,15 @@ def compare_again(place: Place, teller: Teller) -> bool:
 def load_and_import(place: Place, teller: Teller, rows: int) -> None:
     """Make the sample shop and bring the example mappings into the control database."""
     teller.step(
-        "A sample shop: customers, orders, products, an audit log, events in partitions, one table of many types."
+        "A sample shop: customers, orders, products, an audit log, events in partitions, one table of many types;"
+        " and reviews in MongoDB."
     )
     began = teller.seconds
     count = shop.load(place, rows)
-    teller.line(f"   {count:,} rows in {teller.seconds - began:.1f} s, in database shop")
+    review_count = reviews.load(place, rows)
+    teller.line(
+        f"   {count:,} rows and {review_count:,} documents in {teller.seconds - began:.1f} s, in the databases shop"
+    )
     teller.step("The example mappings, from files: ./run manage import_mapping examples/shop_*")
     for line in commands.setup(SETTINGS_FILE, MAPPING_FILES):
         teller.line(f"   {line}")
@@ -85,7 +97,7 @@ def look_into_lake(place: Place, teller: Teller, verified: dict[str, Verified]) 
     for stream, there in verified.items():
         if there.destination != _LAKE:
             continue
-        found = lake.look_into(place.s3, f"sql/{SHOP}/{there.table}/", there.key)
+        found = lake.look_into(place.s3, f"{there.place}/{there.table}/", there.key)
         teller.found(found)
         if not found.confirms(there.destination_rows):
             remark = f"a plain reader finds {found.current_rows:,} rows with {found.key_count:,} keys in the bucket"

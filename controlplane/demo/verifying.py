@@ -17,6 +17,7 @@ class Verified:
     Attributes:
         stream: The stream's id.
         table: Its name at the destination.
+        place: Of the source's tables in a bucket, such as ``sql/shop``.
         destination: As the mapping names it.
         key: Columns of its key; none for a dump.
         source_rows, destination_rows: Counts; of a dump, those of its newest snapshot.
@@ -26,6 +27,7 @@ class Verified:
 
     stream: str
     table: str
+    place: str
     destination: str
     key: tuple[str, ...]
     source_rows: int
@@ -45,8 +47,9 @@ def _verified(plan: plans.Plan) -> Verified:
     verified = Verified(
         stream=found.stream_id,
         table=plan.stream.name,
+        place=f"{plan.stream.kind}/{plan.stream.db_name}",
         destination=plan.destination_name,
-        key=spec.keys if isinstance(spec, TableSpec) else (),
+        key=spec.keys if isinstance(spec, TableSpec) else ("_id",),
         source_rows=0,
         destination_rows=0,
         is_equal=False,

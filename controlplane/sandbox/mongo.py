@@ -1,6 +1,6 @@
-"""A server that speaks MongoDB's protocol on top of SQLite files, for the two stores.
+"""A server that speaks MongoDB's protocol on top of SQLite files, for the two stores and as a source of collections.
 
-It is good enough for the stores; it has no Decimal128, Regex, Timestamp or NaN.
+It has no Decimal128, Regex, Timestamp or NaN; docs/collections.md lists what else the tests have to allow for.
 """
 
 from __future__ import annotations

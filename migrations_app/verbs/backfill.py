@@ -55,8 +55,8 @@ class _SelectedRows(Source):
     def open(self) -> None:
         self._source.open()
 
-    def describe(self) -> StreamSchema:
-        return self._source.describe()
+    def describe(self, position: Position | None = None) -> StreamSchema:
+        return self._source.describe(position)
 
     def read(self, request: ReadRequest) -> Iterator[Chunk]:
         chunks = self._source.backfill(self._selection, request.position) if request.position is not None else None

@@ -13,7 +13,7 @@ from migrations_app import mapping_io
 from migrations_app.models import Mapping
 from migrations_app.verbs.connections import load
 
-_COPIED_KINDS = frozenset({"table", "partitioned table"})
+_COPIED_KINDS = frozenset({"table", "partitioned table", "collection"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +50,8 @@ def propose(mapping_id: str, found: Sequence[FoundTable]) -> ProposedMapping:
         else:
             specs[table.name] = table.proposal.spec
     raw = mapping_io.load_raw(Mapping.objects.get(pk=mapping_id))
-    return ProposedMapping(contract.parse_mapping(raw | {"tables": list(specs.values())}), tuple(left_out))
+    specs_key = contract.SourceType(raw["source"]["source_type"]).specs_key
+    return ProposedMapping(contract.parse_mapping(raw | {specs_key: list(specs.values())}), tuple(left_out))
 
 
 def as_dict(table: FoundTable) -> dict[str, Any]:

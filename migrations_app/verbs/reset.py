@@ -74,7 +74,7 @@ def describe(plan: Plan, *, to_key: tuple[str, ...] | None = None, release: bool
             consequence = _released(plan) if release else _WHOLE_COPY[plan.stream.mode]
             return Reset(plan.stream.unique_id, before, source.describe_position(None), consequence, None, release)
         source.open()
-        source.describe()
+        source.describe(stored)
         position = source.position_at(stored, to_key)
         if position is None:
             sentence = "this kind of source cannot go on from a key; reset it without --to-key"

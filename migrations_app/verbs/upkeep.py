@@ -64,7 +64,7 @@ def compact(plan: Plan, *, dry_run: bool = False) -> Compacted:
     with _destination(plan) as destination:
         try:
             source.open()
-            schema = source.describe()
+            schema = source.describe(destination.stored_position())
         finally:
             source.close()
         done = destination.compact(schema, epoch_floor=plans.stream_row(plan).epoch, dry_run=dry_run)

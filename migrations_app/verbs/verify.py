@@ -6,7 +6,7 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
-from connectors.base import RunReport
+from connectors.base import HashForm, RunReport
 from connectors.comparison import Comparison, Verdict, compare
 from connectors.errors import ConnectorError
 from migrations_app.plans import Plan
@@ -71,9 +71,11 @@ def _compare(plan: Plan, named_keys: int) -> Comparison:
     try:
         source.open()
         destination.connect()
-        schema = source.describe()
-        ours = source.comparable(destination.hash_form)
-        theirs = destination.comparable(schema, ours.key) if ours is not None else None
+        schema = source.describe(destination.stored_position())
+        is_quick = {source.hash_form, destination.hash_form} == {HashForm.QUICK}
+        form = HashForm.QUICK if is_quick else HashForm.PORTABLE
+        ours = source.comparable(form)
+        theirs = destination.comparable(schema, ours.key, form) if ours is not None else None
         if ours is None or theirs is None:
             end = plan.source_config.source_type if ours is None else plan.destination_config.destination_type
             reason = f"the {end} connector cannot compare its rows yet"

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from connectors.errors import ConfigError
-from connectors.sources.pgsql.irregular_times import find_due
+from connectors.irregular_times import find_due
 from tests.builders import make_mapping, make_table, run_once
 from tests.databases import PgDatabase
 

@@ -12,6 +12,7 @@ from connectors.base import (
     Chunk,
     Commit,
     Destination,
+    HashForm,
     Position,
     Prepared,
     Resume,
@@ -20,7 +21,7 @@ from connectors.base import (
     Stream,
     Write,
 )
-from connectors.destinations.pgsql import deleting, expiry, indexes, state, tables, writing
+from connectors.destinations.pgsql import deleting, differing, expiry, indexes, state, tables, writing
 from connectors.destinations.pgsql.target import SNAPSHOT_COLUMN, Target, check_names
 from connectors.destinations.pgsql.types import mismatch
 from connectors.destinations.pgsql.verify import TableSide
@@ -31,7 +32,7 @@ from connectors.mapping import Mode, destination_schema
 from connectors.mapping import PgsqlDestination as Config
 from connectors.postgres.errors import destination_side
 from connectors.postgres.session import Session
-from connectors.types import StreamSchema
+from connectors.types import Column, StreamSchema
 
 _OLDEST_SERVER = 12
 
@@ -117,6 +118,8 @@ class PgsqlDestination(Destination):
         """One transaction a chunk: the rows, then the position under this writer's epoch."""
         target = self._connected
         for chunk in chunks:
+            if chunk.schema is not None:
+                self.prepare(chunk.schema)
             try:
                 written = self._write_chunk(chunk, self._write_of(chunk))
             except ConnectorError as error:
@@ -139,6 +142,10 @@ class PgsqlDestination(Destination):
     def missing_keys(self, keys: RowStream) -> list[tuple[str, ...]]:
         """Those of the keys that no row of the table has; not while a chunk is being written."""
         return deleting.missing_keys(self._connected, keys, self._keyed)
+
+    def differing_keys(self, hashes: RowStream, columns: Sequence[Column]) -> set[tuple[str, ...]]:
+        """Those of the keys whose rows are not there, or are others; not while a chunk is being written."""
+        return differing.differing_keys(self._connected, hashes, self._keyed, columns)
 
     def finish(self) -> None:
         """Build what the first copy left out, also when an earlier run died before it; expire old snapshots."""
@@ -182,9 +189,9 @@ class PgsqlDestination(Destination):
         """Give the table up, so that another stream may own it; the table stays. True when it was this stream's."""
         return state.release(self._connected)
 
-    def comparable(self, schema: StreamSchema, key: Sequence[str]) -> TableSide:
+    def comparable(self, schema: StreamSchema, key: Sequence[str], form: HashForm = HashForm.QUICK) -> TableSide:
         """This side of a comparison; the connection serves nothing else until it is closed."""
-        return TableSide(self._connected, schema, key)
+        return TableSide(self._connected, schema, key, form)
 
     def cancel(self) -> None:
         """End the running statement, or keep a session that is still being made from starting one."""

@@ -59,8 +59,8 @@ def creation(target: Target) -> sql.Composable:
 
 
 def _find(schema: StreamSchema, source_name: str) -> Column | None:
-    """The column of that source name; one that the run adds has only its destination name."""
-    for column in schema.columns:
+    """The column of that source name, of several the last; one that the run adds has only its destination name."""
+    for column in reversed(schema.columns):
         if (column.source_name or column.name) == source_name:
             return column
     return None

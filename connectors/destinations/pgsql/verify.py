@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from psycopg2 import sql
 
-from connectors.base import Comparable, Digest, KeyRange
+from connectors.base import Comparable, Digest, HashForm, KeyRange
 from connectors.destinations.pgsql.tables import read_table
 from connectors.destinations.pgsql.target import SNAPSHOT_COLUMN, Target
 from connectors.errors import DestinationError
@@ -21,13 +21,17 @@ class TableSide(Comparable):
         target: Connected, for this comparison alone.
         schema: Types of the key's columns.
         key: Destination names of the columns by which rows are told apart; empty for none.
+        form: Of the hashes.
 
     Raises:
         DestinationError: The table is not there.
     """
 
-    def __init__(self, target: Target, schema: StreamSchema, key: Sequence[str]) -> None:
+    def __init__(
+        self, target: Target, schema: StreamSchema, key: Sequence[str], form: HashForm = HashForm.QUICK
+    ) -> None:
         self._target = target
+        self._form = form
         table = read_table(target)
         if table is None:
             raise target.error(
@@ -36,7 +40,7 @@ class TableSide(Comparable):
         self.key = tuple(key)
         self.column_names = tuple(table.columns)
         self.estimated_rows = None if target.is_dump else _estimate(target, table.oid)
-        self._key = [hashing.HashedKey.of(sql.Identifier(name), schema.column(name).pg_type) for name in key]
+        self._key = [hashing.HashedKey.of(sql.Identifier(name), schema.column(name).pg_type, form) for name in key]
 
     def digests(self, columns: Sequence[Column], ranges: Sequence[KeyRange]) -> list[Digest]:
         """One digest a range, all from one scan."""
@@ -55,7 +59,9 @@ class TableSide(Comparable):
             self._target.session.begin(snapshot=True)
         return hashing.HashedRows(
             relation=self._target.name,
-            values=[sql.Identifier(column.name) for column in columns],
+            values=[
+                hashing.hashed_value(sql.Identifier(column.name), column.pg_type, self._form) for column in columns
+            ],
             key=self._key,
             where=self._latest_snapshot() if self._target.is_dump else None,
         )

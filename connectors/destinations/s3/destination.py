@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from typing import ClassVar
 
@@ -109,12 +109,11 @@ class S3Destination(Destination):
 
     def write(self, chunks: Iterable[Chunk]) -> Iterator[Commit]:
         """Take chunk after chunk; every so many bytes, and at the end, commit them with the last one's position."""
-        work, plan = self._prepared
-        writer = self._writer = Writer(
-            work, plan, is_fresh=self._is_fresh, is_unique_at_source=self._is_unique_at_source
-        )
+        writer = self._new_writer()
         try:
             for chunk in chunks:
+                if chunk.schema is not None:
+                    writer = yield from self._widened(writer, chunk.schema)
                 with self._local_disk:
                     writer.take(chunk)
                 yield from self._commits(writer)
@@ -124,6 +123,19 @@ class S3Destination(Destination):
         finally:
             self._writer = None
             writer.close()
+
+    def _widened(self, writer: Writer, schema: StreamSchema) -> Generator[Commit, None, Writer]:
+        """A writer of rows that have more columns; what the other one took is committed first."""
+        with self._local_disk:
+            writer.seal()
+        yield from self._commits(writer)
+        self.prepare(schema)
+        return self._new_writer()
+
+    def _new_writer(self) -> Writer:
+        work, plan = self._prepared
+        self._writer = Writer(work, plan, is_fresh=self._is_fresh, is_unique_at_source=self._is_unique_at_source)
+        return self._writer
 
     def missing_keys(self, keys: RowStream) -> list[tuple[str, ...]]:
         """Those of the keys that no row of the table has; what was taken so far is committed first."""
@@ -173,7 +185,12 @@ class S3Destination(Destination):
         """The position as it stands in the bucket."""
         return self._table.stored_position()
 
-    def comparable(self, schema: StreamSchema, key: Sequence[str]) -> TableSide:
+    def comparable(
+        self,
+        schema: StreamSchema,
+        key: Sequence[str],
+        form: HashForm = HashForm.PORTABLE,  # noqa: ARG002 - the only one that files have
+    ) -> TableSide:
         """The rows that are there, of a dump its latest snapshot."""
         stream = evolution.in_held_zone(self._table.stored_manifest(), self._stream)
         return TableSide(self._table, schema, key, stream)

@@ -118,7 +118,7 @@ class Bookmark:
         either, the later reading counts.
         """
         # pandas takes a second to import, which most runs need not spend.
-        from connectors.sources.pgsql.irregular_times import find_due
+        from connectors.irregular_times import find_due
 
         return find_due(texts, self.timezone, instant, lag)
 

@@ -97,7 +97,7 @@ class PgsqlTableSource(Source):
         self._reader = self._connect(self._config)
         self._aside = self._connect(self._config)
 
-    def describe(self) -> StreamSchema:
+    def describe(self, position: Position | None = None) -> StreamSchema:  # noqa: ARG002 - the catalog knows
         if self._spec.fetch_data_query:
             return self._describe_query()
         table = load_table(self._aside, self._spec.table_name)

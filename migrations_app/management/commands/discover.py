@@ -21,8 +21,9 @@ class Command(BaseCommand):
 
     requires_system_checks = ()
     help = (
-        "List what a mapping's source holds, with sizes, keys and bookmarks, and propose a spec for each table with its"
-        " reason. Reads the catalog only. Exit codes: 0 done, 1 the source cannot be asked, 2 mapping wrong."
+        "List what a mapping's source holds, with sizes, keys and bookmarks, and propose a spec for each table or"
+        " collection with its reason. Reads the catalog only, or of a collection some hundred documents. Exit codes:"
+        " 0 done, 1 the source cannot be asked, 2 mapping wrong."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
@@ -52,7 +53,23 @@ class Command(BaseCommand):
     def _list(self, found: list[FoundTable]) -> None:
         headings = ("name", "kind", "rows, about", "size", "key", "bookmark", "mode", "reason")
         write_rows(self.stdout, headings, [_row(table) for table in found], numbers=("rows, about", "size"))
+        for table in found:
+            if table.fields:
+                self.stdout.write(f"fields of {table.table_name}, in a sample of its first and last documents")
+                write_rows(self.stdout, ("field", "column", "in", "types"), _field_rows(table), numbers=("in",))
         self.stdout.write(f"{len(found)} found; --as-mapping prints the proposals as a mapping file")
+
+
+def _field_rows(table: FoundTable) -> list[tuple[str, ...]]:
+    return [
+        (
+            each.name,
+            each.column,
+            f"{each.share:.0%}",
+            ", ".join(f"{kind} {share:.0%}" for kind, share in each.types.items()),
+        )
+        for each in table.fields
+    ]
 
 
 def _row(table: FoundTable) -> tuple[str, ...]:

@@ -1,0 +1,171 @@
+"""How a MongoDB server is connected to, and what is said when that fails."""
+
+from __future__ import annotations
+
+import ssl
+from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Any
+
+import pytest
+from bson.errors import InvalidBSON
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+from pymongo.errors import AutoReconnect, CursorNotFound, InvalidURI, OperationFailure, PyMongoError
+
+from connectors.base import Options
+from connectors.errors import (
+    ConfigError,
+    ConnectorError,
+    Recovery,
+    SourceAuthFailed,
+    SourceError,
+    SourceUnavailable,
+)
+from connectors.mapping import MongoSource
+from connectors.sources.mongo.errors import translate
+from connectors.sources.mongo.session import Session, client_arguments, reached_by
+from tests.collections import Docs
+from tests.relay import run_relay
+
+NOW = datetime(2024, 1, 31, 10, tzinfo=UTC)
+
+
+def config(url: str, **keys: Any) -> MongoSource:
+    return MongoSource.model_validate({"source_type": "mongo", "url": url, "db_name": "shop", **keys})
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A certificate of 127.0.0.1 that signs itself, with its key in one file."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")])
+    now = datetime.now(UTC)
+    built = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    path = tmp_path_factory.mktemp("tls") / "server.pem"
+    path.write_bytes(
+        built.public_bytes(serialization.Encoding.PEM)
+        + key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    )
+    return path
+
+
+def test_tls_with_the_certificate_of_the_mapping(docs: Docs, certificate: Path) -> None:
+    docs.make()
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate)
+    with run_relay(*docs.host_and_port, context) as relay:
+        url = f"mongodb://127.0.0.1:{relay.port}/?directConnection=true"
+        session = Session(config(url, certificate_file=str(certificate)), "s", Options(connect_timeout_s=5))
+        session.open()
+        assert "clusterTime" in session.hello or "localTime" in session.hello
+        session.close()
+        without = Session(config(f"{url}&tls=true"), "s", Options(connect_timeout_s=1))
+        with pytest.raises(SourceError, match="certificate_file") as caught:
+            without.open()
+        assert caught.value.recovery is Recovery.GIVE_UP
+        without.close()
+        plain = Session(config(url), "s", Options(connect_timeout_s=1))
+        with pytest.raises(SourceUnavailable):
+            plain.open()
+        plain.close()
+
+
+@pytest.mark.parametrize(
+    ("source", "expected"),
+    [
+        (config("db.example.org"), {"host": "mongodb://db.example.org"}),
+        (
+            config("mongodb+srv://db.example.org/?readPreference=secondary"),
+            {"host": "mongodb+srv://db.example.org/?readPreference=secondary"},
+        ),
+        (config("h1,h2,h3/?replicaSet=rs"), {"host": "mongodb://h1,h2,h3/?replicaSet=rs"}),
+        (config("h", username="u", password="p@:/"), {"username": "u", "password": "p@:/"}),
+        (config("h", certificate_file="/ca.pem"), {"tls": True, "tlsCAFile": "/ca.pem"}),
+    ],
+)
+def test_arguments_of_the_client(source: MongoSource, expected: dict[str, Any]) -> None:
+    arguments = client_arguments(source, Options())
+    assert {name: arguments[name] for name in expected} == expected
+
+
+def test_login_of_the_url_is_the_one_that_counts() -> None:
+    assert "username" not in client_arguments(config("mongodb://a:b@h/", username="u", password="p"), Options())
+
+
+@pytest.mark.parametrize(
+    ("hello", "expected"),
+    [
+        ({"localTime": NOW}, NOW),
+        ({"localTime": NOW.replace(tzinfo=None)}, NOW),
+        ({"localTime": NOW, "isWritablePrimary": True, "lastWrite": {"lastWriteDate": NOW - timedelta(hours=1)}}, NOW),
+        # What a secondary has not got yet, it will have later under an earlier time than its clock's.
+        (
+            {"localTime": NOW, "secondary": True, "lastWrite": {"lastWriteDate": NOW - timedelta(seconds=90)}},
+            NOW - timedelta(seconds=90),
+        ),
+        (
+            {
+                "localTime": NOW,
+                "secondary": True,
+                "lastWrite": {
+                    "lastWriteDate": NOW - timedelta(seconds=1),
+                    "majorityWriteDate": NOW - timedelta(seconds=9),
+                },
+            },
+            NOW - timedelta(seconds=9),
+        ),
+    ],
+)
+def test_clock_of_a_server(hello: dict[str, Any], expected: datetime) -> None:
+    assert reached_by(hello) == expected
+
+
+def test_clock_difference_is_measured(docs: Docs) -> None:
+    session = Session(config(docs.url), "s", Options(connect_timeout_s=5))
+    session.open()
+    assert session.clock_difference_s < 5
+    assert not session.begin_snapshot()
+    session.close()
+
+
+@pytest.mark.parametrize(
+    ("error", "kind", "words"),
+    [
+        (OperationFailure("Authentication failed: secret", 18), SourceAuthFailed, "authSource"),
+        (OperationFailure("not authorized on secret", 13), SourceAuthFailed, "grant the role read"),
+        (OperationFailure("snapshot too old", 239), SourceError, "minSnapshotHistoryWindowInSeconds"),
+        (OperationFailure("secret", 2), SourceError, "code 2"),
+        (OperationFailure("time limit", 50), SourceError, "statement_timeout"),
+        (CursorNotFound("cursor id 5 not found", 43), SourceUnavailable, "tried again"),
+        (OperationFailure("stepped down", 189), SourceUnavailable, "tried again"),
+        (AutoReconnect("secret.example.org:27017: connection closed"), SourceUnavailable, "tried again"),
+        (InvalidURI("secret"), ConfigError, "mongodb://host:27017"),
+        (InvalidBSON("secret"), SourceError, "validate"),
+        (PyMongoError("secret"), SourceUnavailable, "PyMongoError"),
+    ],
+)
+def test_errors_say_what_to_do_and_quote_nothing(error: Exception, kind: type[ConnectorError], words: str) -> None:
+    found = translate(error, "stream")
+    assert type(found) is kind
+    assert words in str(found)
+    assert "secret" not in str(found)
+
+
+def test_address_that_is_none_is_refused() -> None:
+    with pytest.raises(ConfigError, match="mongodb://host:27017"):
+        Session(config("mongodb://"), "s", Options()).open()
