@@ -25,6 +25,7 @@ from pymongo.errors import (
     PyMongoError,
 )
 
+from connectors import egress
 from connectors.errors import (
     ConfigError,
     ConnectorError,
@@ -59,13 +60,17 @@ class MongoStore:
         timeout_s: For each write as a whole, from finding the server to its answer.
 
     Raises:
-        ConfigError: The address is none.
+        ConfigError: The address is none, or lies where this installation does not connect to.
     """
 
     def __init__(self, name: str, url: SecretStr, db_name: str, collection_name: str, *, timeout_s: float) -> None:
         self.name = name
         self._timeout_s = timeout_s
         timeout_ms = max(1, int(timeout_s * 1000))
+        try:
+            egress.check(url.get_secret_value())
+        except egress.ConnectionForbidden as refusal:
+            raise ConfigError(str(refusal), connector=name, stream=collection_name) from None
         with self._errors():
             self._client: pymongo.MongoClient[Document] = pymongo.MongoClient(
                 url.get_secret_value(),

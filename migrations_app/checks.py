@@ -9,7 +9,7 @@ from django.apps import AppConfig
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, register
 
-from migrations_app import secrets
+from migrations_app import connections, secrets
 
 
 @register()
@@ -49,3 +49,15 @@ def check_webhook(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> lis
         hint = "Give an address such as https://example.org/hooks/dms."
         errors.append(Error("DMS_WEBHOOK_URL is no HTTP address.", hint=hint, id="migrations_app.E004"))
     return errors
+
+
+@register()
+def check_networks(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:  # noqa: ARG001 - Django's signature
+    """Networks that cannot be read would guard nothing."""
+    try:
+        connections.policy()
+    except ValueError as error:
+        hint = "Write networks as 10.1.0.0/16, with commas, and single addresses as 10.1.2.3/32."
+        message = f"DMS_ALLOWED_NETWORKS or DMS_FORBIDDEN_NETWORKS cannot be read: {error}."
+        return [Error(message, hint=hint, id="migrations_app.E005")]
+    return []

@@ -15,8 +15,9 @@ from connectors.mapping.destination import DESTINATIONS
 from connectors.mapping.source import SOURCES
 from migrations_app import documents, secrets
 from migrations_app.admin.base import BaseAdmin
-from migrations_app.admin.contract_fields import contract_field, field_name, part_issues
+from migrations_app.admin.contract_fields import contract_field, field_name
 from migrations_app.admin.secret_fields import ForgetField, SecretFormField
+from migrations_app.endpoints_io import part_issues
 from migrations_app.models import Destination, Source
 
 Contracts = Mapping[SourceType, type[Contract]] | Mapping[DestinationType, type[Contract]]

@@ -11,10 +11,10 @@ from django.http import HttpRequest
 from connectors.mapping import RedisConfig
 from migrations_app import secrets, starting
 from migrations_app.admin.base import BaseAdmin
-from migrations_app.admin.contract_fields import part_issues
 from migrations_app.admin.run_action import may_start
 from migrations_app.admin.secret_fields import SecretFormField
 from migrations_app.admin.specs import SPEC_INLINES, DestinationInline, MappingPartFormSet
+from migrations_app.endpoints_io import part_issues
 from migrations_app.enums import ACTIVE_STATES
 from migrations_app.models import Mapping, Run, RunEvent, Stream
 from migrations_app.streams import sync_streams
