@@ -255,8 +255,8 @@ def _connect(address: Address, side: Side, options: Options, *, read_only: bool)
     parameters: dict[str, Any] = {
         # libpq wants a name for each address. It connects to those that were looked at here, so that the name cannot
         # mean another one a moment later.
-        "host": ",".join([address.host] * max(1, len(addresses))),
-        "hostaddr": ",".join(addresses) or None,
+        "host": ",".join([address.host] * len(addresses)),
+        "hostaddr": ",".join(addresses),
         "port": address.tcp_port,
         "dbname": address.db_name,
         "user": address.username or None,
@@ -276,9 +276,14 @@ def _connect(address: Address, side: Side, options: Options, *, read_only: bool)
 
 def _permitted(address: Address, side: Side) -> list[str]:
     try:
-        return egress.permitted_addresses(address.host, address.tcp_port)
+        found = egress.permitted_addresses(address.host, address.tcp_port)
     except egress.ConnectionForbidden as refusal:
         raise side.error(ConfigError, str(refusal)) from None
+    if not found:
+        # libpq would ask again, and connect to whatever it is told then.
+        message = "the host name is unknown; check `url`; it can succeed when tried again"
+        raise side.error(side.unavailable, message)
+    return found
 
 
 def _one(cursor: psycopg2.extensions.cursor) -> tuple[Any, ...]:

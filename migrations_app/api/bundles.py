@@ -12,7 +12,7 @@ from connectors.mapping import MappingError
 from migrations_app import impact
 from migrations_app.api.bodies import read_body, read_file
 from migrations_app.api.mapping_shapes import BundleApplied, BundleBody, BundleQuery, BundleShape, registered
-from migrations_app.api.mappings import check_id, tested
+from migrations_app.api.mappings import NOT_AN_ID, is_id, tested
 from migrations_app.api.problems import Mistake, Problem, mistakes, not_found
 from migrations_app.api.view import ApiView, answer, operation
 from migrations_app.enums import Scope
@@ -84,8 +84,10 @@ def _read_all(body: BundleBody) -> list[Wanted]:
     wrong: list[Mistake] = []
     for mapping_id, given in body.mappings.items():
         at = "/mappings/" + mapping_id.replace("~", "~0").replace("/", "~1")
+        if not is_id(mapping_id):
+            wrong.append(Mistake(pointer=at, code="invalid", detail=NOT_AN_ID))
+            continue
         try:
-            check_id(mapping_id)
             raw = _document(given, at)
             wanted.append(Wanted(mapping_id, raw, registering.read(mapping_id, raw), marker))
         except MappingError as error:

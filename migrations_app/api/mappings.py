@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from django.core.validators import validate_slug
 from django.db.models import Count, Prefetch, Q
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -37,6 +36,7 @@ from migrations_app.verbs.connections import TestedEnd
 from migrations_app.verbs.registering import Conditions, Marker, Wanted
 
 _ID = re.compile(r"[A-Za-z0-9_-]{1,100}")
+NOT_AN_ID = "the id of a mapping is made of letters, digits, dashes and underscores, at most 100 of them"
 IF_MATCH = {"If-Match": "ETag of the version that the change is meant for; 412 when it is another one by now"}
 _PUT_HEADERS = IF_MATCH | {"If-None-Match": "* to create only; 412 when the mapping is there"}
 _FILE: dict[str, Any] = {"type": "string", "description": "a mapping file as it is"}
@@ -48,10 +48,15 @@ def find_mapping(mapping_id: str) -> Mapping:
     Raises:
         Problem: There is none.
     """
-    row = Mapping.objects.select_related("source").filter(pk=mapping_id).first() if _ID.fullmatch(mapping_id) else None
+    row = Mapping.objects.select_related("source").filter(pk=mapping_id).first() if is_id(mapping_id) else None
     if row is None:
         raise not_found(mapping_id, noun="mapping")
     return row
+
+
+def is_id(text: str) -> bool:
+    """Whether a mapping can be called so."""
+    return _ID.fullmatch(text) is not None
 
 
 def check_id(mapping_id: str) -> None:
@@ -60,10 +65,9 @@ def check_id(mapping_id: str) -> None:
     Raises:
         Problem: As it says.
     """
-    if not _ID.fullmatch(mapping_id):
-        mistake = Mistake(parameter="mapping_id", code="invalid", detail=str(validate_slug.message))
-        detail = "the id of a mapping is made of letters, digits, dashes and underscores, at most 100 of them"
-        raise Problem(422, "document_invalid", detail, errors=[mistake])
+    if not is_id(mapping_id):
+        mistake = Mistake(parameter="mapping_id", code="invalid", detail=NOT_AN_ID)
+        raise Problem(422, "document_invalid", NOT_AN_ID, errors=[mistake])
 
 
 def tested(mapping_id: str, parsed: contract.Mapping, *, dry_run: bool) -> list[TestedEnd]:
