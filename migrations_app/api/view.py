@@ -173,6 +173,7 @@ def operation(
             request=body,
             responses=responses,
             auth=None if scope else [],
+            extensions={"x-scope": scope.value} if scope else None,
         )(handler)
         setattr(documented, _OPERATION, Operation(scope, query))
         return documented
@@ -203,7 +204,7 @@ def _parameters(query: type[Contract]) -> list[OpenApiParameter]:
     return [
         OpenApiParameter(
             name,
-            type=_without_title(each),
+            type=_parameter_type(each, schema.get("$defs", {})),
             required=name in required,
             description=each.get("description", ""),
         )
@@ -211,13 +212,16 @@ def _parameters(query: type[Contract]) -> list[OpenApiParameter]:
     ]
 
 
-def _without_title(schema: dict[str, Any]) -> dict[str, Any]:
-    """What a parameter may be; a parameter that is left out is not null."""
+def _parameter_type(schema: dict[str, Any], parts: Mapping[str, Any]) -> dict[str, Any]:
+    """What a parameter may be; a parameter that is left out is not null, and one that has parts stands for itself."""
+    if "$ref" in schema:
+        return _parameter_type(parts[schema["$ref"].rpartition("/")[2]], parts)
     kept = {key: value for key, value in schema.items() if key not in {"title", "description", "default"}}
     options = [option for option in kept.get("anyOf", ()) if option != {"type": "null"}]
     if options:
         del kept["anyOf"]
-        kept |= options[0] if len(options) == 1 else {"anyOf": options}
+        read = [_parameter_type(option, parts) for option in options]
+        kept |= read[0] if len(read) == 1 else {"anyOf": read}
     return kept
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
 from typing import Any
 
 import hypothesis
@@ -59,7 +58,7 @@ def _document(app: Any) -> Any:
 _SCHEMA = _document(get_wsgi_application())
 
 
-@_SCHEMA.hook
+@_SCHEMA.hook  # type: ignore[untyped-decorator]
 def map_path_parameters(context: Any, path_parameters: Any) -> Any:
     """Let every second address lead to something."""
     if not isinstance(path_parameters, dict):
@@ -70,7 +69,7 @@ def map_path_parameters(context: Any, path_parameters: Any) -> Any:
     }
 
 
-@_SCHEMA.hook
+@_SCHEMA.hook  # type: ignore[untyped-decorator]
 def map_body(context: Any, body: Any) -> Any:
     """Let many documents be right but for one key: what is wrong everywhere is refused before anything is done."""
     right = _RIGHT.get(context.operation.definition.raw.get("operationId"))
@@ -85,14 +84,14 @@ def map_body(context: Any, body: Any) -> Any:
 
 
 @pytest.fixture
-def key(settings: Settings) -> Iterator[str]:
+def key(settings: Settings) -> str:
     """A token for everything, in an installation that connects to nobody."""
     settings.DMS_FORBIDDEN_NETWORKS = ("0.0.0.0/0", "::/0")
     settings.DMS_API_RATE = ""
     settings.ALLOWED_HOSTS = ["*"]
     cache.clear()
     settings_io.save_settings(settings_io.parse_settings(raw_settings(timezone="UTC")))
-    yield tokens.create("schemathesis", tuple(Scope))[1]
+    return tokens.create("schemathesis", tuple(Scope))[1]
 
 
 def _make_what_is_asked_for() -> None:
@@ -107,7 +106,7 @@ def _make_what_is_asked_for() -> None:
     Run.objects.exclude(pk=_RUN_ID).delete()
 
 
-@_SCHEMA.parametrize()
+@_SCHEMA.parametrize()  # type: ignore[untyped-decorator]
 @_EXAMPLES
 def test_caller_with_a_token_gets_documented_answers(case: Any, key: str) -> None:
     _make_what_is_asked_for()
@@ -117,7 +116,7 @@ def test_caller_with_a_token_gets_documented_answers(case: Any, key: str) -> Non
     case.call_and_validate(headers={"Authorization": f"Bearer {key}"}, checks=_CHECKS)
 
 
-@_SCHEMA.parametrize()
+@_SCHEMA.parametrize()  # type: ignore[untyped-decorator]
 @hypothesis.settings(_EXAMPLES, max_examples=3)
 def test_stranger_gets_documented_answers(case: Any, key: str) -> None:
     response = case.call_and_validate(checks=_CHECKS)
