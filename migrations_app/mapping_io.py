@@ -84,21 +84,28 @@ def compare(mapping_id: str, new: contract.Mapping) -> Outcome:
 
 
 @transaction.atomic
-def save_mapping(mapping_id: str, new: contract.Mapping) -> Mapping:
+def save_mapping(mapping_id: str, new: contract.Mapping, *, must_create: bool = False) -> Mapping:
     """Create the mapping or make it what the contract says, with all that belongs to it.
 
     Source and destinations get rows of their own, named ``{mapping}`` and ``{mapping}:{destination}``, unless
     the rows in use already say the same. Streams that the mapping no longer has stay, inactive.
 
+    Args:
+        mapping_id: Which mapping.
+        new: What it is to be.
+        must_create: There is none, as the caller has seen.
+
     Raises:
+        IntegrityError: With `must_create`: somebody else has created it meanwhile.
         MappingError: A reference names an environment variable that it may not name.
     """
     check_references(new)
-    row = Mapping.objects.filter(pk=mapping_id).select_related("source").first() or Mapping(pk=mapping_id)
+    found = None if must_create else Mapping.objects.filter(pk=mapping_id).select_related("source").first()
+    row = found or Mapping(pk=mapping_id)
     former_source = row.source if row.source_id else None
     row.source = _save_source(mapping_id, former_source, new)
     _fill_mapping(row, new)
-    row.save()
+    row.save(force_insert=must_create)
     if former_source is not None:
         _drop_unused(mapping_id, [former_source])
     _save_destinations(row, new)

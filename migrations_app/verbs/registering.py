@@ -170,7 +170,10 @@ def apply(wanted: Wanted, conditions: Conditions, *, dry_run: bool) -> Registrat
         _check_allowed(changes, conditions.allow)
         if row is not None:
             _check_idle(row, changes)
-    saved = row if outcome is Outcome.UNCHANGED and row else mapping_io.save_mapping(wanted.mapping_id, parsed)
+    if row is not None and outcome is Outcome.UNCHANGED:
+        saved = row
+    else:
+        saved = mapping_io.save_mapping(wanted.mapping_id, parsed, must_create=row is None)
     _mark(saved, sent.keep(wanted.raw, parsed), wanted.marker, conditions.bundle)
     return Registration(wanted.mapping_id, outcome, changes, mapping_io.shared_with(saved), etag_of(parsed))
 
