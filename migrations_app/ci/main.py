@@ -73,7 +73,7 @@ def run(server: Server, options: argparse.Namespace) -> ExitCode:
             sys.stderr.write("\n".join([f"{mapping_id}:", *(f"  {line}" for line in refusal.lines)]) + "\n")
             worst = worst or refusal.code
             continue
-        _say(options, f"{mapping_id}: queued {len(queued['runs'])} runs, {len(queued['busy'])} streams were busy")
+        _say(options, f"{mapping_id}: {_counted(queued['runs'], 'run')} queued{_busy(queued['busy'])}")
         started.append(queued)
     if options.wait:
         return _worst([worst, *_wait(server, started, options)])
@@ -173,6 +173,14 @@ def _outcome(run: dict[str, Any]) -> str:
     reason = f"\n  {run['reason']}" if run["reason"] else ""
     warnings = "".join(f"\n  warning: {warning}" for warning in run["warnings"])
     return f"{run['stream']}: {run['state']}, {counts}{seconds}{reason}{warnings}"
+
+
+def _counted(found: list[Any], noun: str) -> str:
+    return f"{len(found)} {noun}{'' if len(found) == 1 else 's'}"
+
+
+def _busy(found: list[Any]) -> str:
+    return f", {_counted(found, 'stream')} had one already" if found else ""
 
 
 def _say(options: argparse.Namespace, line: str) -> None:
