@@ -60,6 +60,8 @@ class BundleView(ApiView):
         touched. Mappings that belong to another bundle are refused (409).
         """
         query: Any = self.query
+        if query.connect:
+            self.need(Scope.CONNECTION_TEST)
         if not _NAME.fullmatch(bundle):
             detail = "the name of a bundle is made of letters, digits, dashes and underscores, at most 100 of them"
             mistake = Mistake(parameter="bundle", code="invalid", detail=detail)

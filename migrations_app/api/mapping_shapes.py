@@ -35,7 +35,7 @@ class CheckQuery(Contract):
     """How a document is registered."""
 
     dry_run: bool = Field(default=False, description="change nothing; answer what would be changed")
-    connect: bool = Field(default=False, description="test both ends first, and register only when no step fails")
+    connect: bool = Field(default=False, description="test both ends first, and register only when no step fails; needs connection:test")
     allow: Allow = Field(default=Allow.NEXT_RUN, description="the greatest impact that is meant")
 
 

@@ -145,6 +145,8 @@ class MappingView(ApiView):
         """
         query: Any = self.query
         check_id(mapping_id)
+        if query.connect:
+            self.need(Scope.CONNECTION_TEST)
         raw = read_object(request)
         parsed = registering.read(mapping_id, raw)
         ends = tested(mapping_id, parsed, dry_run=query.dry_run) if query.connect else []

@@ -98,6 +98,16 @@ class ApiView(APIView):
             raise Problem(401, "not_authenticated", "a token is needed")
         return found
 
+    def need(self, scope: Scope) -> None:
+        """Refuse callers without a scope that only some requests to this address need.
+
+        Raises:
+            Problem: The caller does not have it.
+        """
+        if scope not in self.caller.scopes:
+            detail = f"the scope {scope} is needed for this, which {self.caller.name} does not have"
+            raise Problem(403, "forbidden", detail)
+
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         """Look at the caller and at the parameters."""
         self._began = time.monotonic()

@@ -94,6 +94,8 @@ def test_scope_is_needed_and_named() -> None:
     answer = reader.put("/mappings/shop", raw_mapping())
     assert (answer.status, answer.body["code"]) == (403, "forbidden")
     assert "mapping:write" in answer.body["detail"]
+    writer = caller("writer", [Scope.MAPPING_WRITE])
+    assert "connection:test" in writer.put("/mappings/shop?connect=true", raw_mapping()).body["detail"]
 
 
 def test_caller_that_asks_too_often_is_told_when_to_come_back(settings: Settings) -> None:
