@@ -9,6 +9,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, Field
 
 from connectors.mapping.base import Contract
+from migrations_app.api.changes import ChangeShape, shapes_of
 from migrations_app.api.paging import Page, PageQuery
 from migrations_app.impact import Impact
 from migrations_app.mapping_io import Outcome
@@ -35,7 +36,9 @@ class CheckQuery(Contract):
     """How a document is registered."""
 
     dry_run: bool = Field(default=False, description="change nothing; answer what would be changed")
-    connect: bool = Field(default=False, description="test both ends first, and register only when no step fails; needs connection:test")
+    connect: bool = Field(
+        default=False, description="test both ends first, and register only when no step fails; needs connection:test"
+    )
     allow: Allow = Field(default=Allow.NEXT_RUN, description="the greatest impact that is meant")
 
 
@@ -76,16 +79,6 @@ class BundleBody(Contract):
         description='mappings by id: the document, or {"file": "shop.py", "text": "..."} for a file as it is'
     )
     keeper: Keeper | None = Field(default=None, description="what keeps them; without it they stay editable here")
-
-
-class ChangeShape(BaseModel):
-    """One key that differs."""
-
-    path: str = Field(description="JSON pointer into the new document, or into the old one for what is gone")
-    before: Any = Field(alias="from", description="what stood there; null for nothing; secrets are masked")
-    after: Any = Field(alias="to", description="what stands there")
-    impact: Impact = Field(description="how far it reaches")
-    says: str = Field(description="what that means here")
 
 
 class StepShape(BaseModel):
@@ -193,12 +186,7 @@ def registered(made: Registration, *, dry_run: bool, tests: list[Any] | None = N
         changed=made.outcome is not Outcome.UNCHANGED,
         dry_run=dry_run,
         impact=made.impact,
-        changes=[
-            ChangeShape.model_validate(
-                {"path": c.pointer, "from": c.before, "to": c.after, "impact": c.impact, "says": c.says}
-            )
-            for c in made.changes
-        ],
+        changes=shapes_of(made.changes),
         warnings=made.warnings,
         tests=[EndShape.model_validate(each.as_dict()) for each in tests or []],
     )

@@ -13,8 +13,9 @@ from rest_framework.response import Response
 from connectors.mapping.base import Contract
 from migrations_app import sent, settings_io
 from migrations_app.api.bodies import read_object
+from migrations_app.api.changes import ChangeShape, shapes_of
 from migrations_app.api.commands import TestResult, test_result
-from migrations_app.api.mapping_shapes import SHOWN, Allow, ChangeShape
+from migrations_app.api.mapping_shapes import SHOWN, Allow
 from migrations_app.api.mappings import IF_MATCH
 from migrations_app.api.paging import Page, PageQuery, by_name
 from migrations_app.api.problems import Mistake, Problem, not_found
@@ -103,12 +104,7 @@ def registered(name: str, made: PartRegistration, *, dry_run: bool) -> Response:
         changed=made.outcome is not Outcome.UNCHANGED,
         dry_run=dry_run,
         impact=made.impact,
-        changes=[
-            ChangeShape.model_validate(
-                {"path": c.pointer, "from": c.before, "to": c.after, "impact": c.impact, "says": c.says}
-            )
-            for c in made.changes
-        ],
+        changes=shapes_of(made.changes),
         used_by=made.used_by,
     )
     status = 201 if made.outcome is Outcome.CREATED and not dry_run else 200

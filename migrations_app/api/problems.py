@@ -6,7 +6,6 @@ import logging
 import math
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import asdict
 from typing import Any
 
 from django.core.exceptions import PermissionDenied, RequestDataTooBig, SuspiciousOperation
@@ -21,6 +20,7 @@ from connectors.errors import ConfigError, ConnectorError
 from connectors.mapping import Issue, MappingError
 from connectors.mapping.errors import INVALID
 from migrations_app.api import request_ids
+from migrations_app.api.changes import ChangeShape, shapes_of
 from migrations_app.masking import mask
 from migrations_app.runs import AlreadyRunningError
 from migrations_app.secrets import SecretUnreadableError
@@ -74,7 +74,7 @@ class ProblemBody(BaseModel):
     code: str = Field(description="what is wrong, for programs; docs/api.md lists the codes")
     request_id: str = Field(description="under which the service's log has it")
     errors: list[Mistake] = Field(default=[], description="every mistake of the document, all at once")
-    changes: list[dict[str, Any]] = Field(default=[], description="the changes that are not allowed as they are")
+    changes: list[ChangeShape] = Field(default=[], description="the changes that are not allowed as they are")
     runs: list[str] = Field(default=[], description="ids of the runs that are in the way")
 
 
@@ -142,7 +142,7 @@ def body_of(problem: Problem, request: Any) -> dict[str, Any]:
         errors=problem.errors,
         **problem.more,
     )
-    return body.model_dump(mode="json", exclude_defaults=True)
+    return body.model_dump(mode="json", by_alias=True, exclude_defaults=True)
 
 
 def no_such_address(request: HttpRequest, rest: str = "") -> JsonResponse:  # noqa: ARG001 - the path's own part
@@ -169,7 +169,7 @@ def _document(error: Any) -> Problem:
 
 
 def _conflict(error: Any) -> Problem:
-    return Problem(409, error.code, str(error), changes=[asdict(change) for change in error.changes])
+    return Problem(409, error.code, str(error), changes=shapes_of(error.changes))
 
 
 def _running(error: Any) -> Problem:

@@ -153,7 +153,7 @@ def _refusal(error: urllib.error.HTTPError) -> Refused:
     for each in problem.get("errors", ()):
         place = each.get("parameter") or each.get("pointer") or "/"
         lines.append(f"  {place}: {each['detail']} ({each['code']})")
-    lines += [f"  {each['pointer']}: {each['impact']}: {each['says']}" for each in problem.get("changes", ())]
+    lines += [f"  {each['path']}: {each['impact']}: {each['says']}" for each in problem.get("changes", ())]
     lines.append(f"  request id {problem['request_id']}")
     return Refused(lines, _code(error.code, problem["code"]))
 

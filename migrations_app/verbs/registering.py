@@ -167,7 +167,7 @@ def apply(wanted: Wanted, conditions: Conditions, *, dry_run: bool) -> Registrat
     changes = [] if stored is None else impact.compare(stored, parsed, copied(row))
     outcome = _outcome(row, stored, parsed)
     if not dry_run:
-        _check_allowed(changes, conditions.allow)
+        _check_allowed(wanted.mapping_id, changes, conditions.allow)
         if row is not None:
             _check_idle(row, changes)
     if row is not None and outcome is Outcome.UNCHANGED:
@@ -259,11 +259,11 @@ def _check_owner(row: Mapping | None, conditions: Conditions) -> None:
     raise ConflictError(message, code="owned_by_bundle")
 
 
-def _check_allowed(changes: list[Change], allowed: Impact) -> None:
+def _check_allowed(mapping_id: str, changes: list[Change], allowed: Impact) -> None:
     refused = [change for change in changes if change.impact.rank > allowed.rank]
     if refused:
         needed = impact.greatest(refused)
-        message = f"{len(refused)} of {len(changes)} changes need allow={needed}; send it when they are meant"
+        message = f"{len(refused)} of {len(changes)} changes of {mapping_id} need allow={needed}; send it when meant"
         raise ConflictError(message, refused, code="not_allowed")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -12,11 +13,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from psycopg2.extensions import parse_dsn
 
 from controlplane.sandbox import MongoServer
 from tests.api.serving import PROJECT, Service, run_service
 from tests.databases import PgDatabase
+
+_DOCUMENTED = (PROJECT / "docs" / "ci.md").read_text()
 
 pytestmark = pytest.mark.slow
 
@@ -50,6 +54,24 @@ class Job:
         command = [sys.executable, "-S", "-m", "migrations_app.ci", *arguments]
         done = subprocess.run(
             command,
+            cwd=self.checkout,
+            env=given | environment,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=100,
+        )
+        return Done(done.returncode, done.stdout, done.stderr)
+
+    def shell(self, script: str, **environment: str) -> Done:
+        """Run a line of a job as its runner does."""
+        given = {
+            "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+            "DMS_URL": self.service.url,
+            "DMS_TOKEN": self.service.key,
+        }
+        done = subprocess.run(
+            ["bash", "-e", "-c", script],
             cwd=self.checkout,
             env=given | environment,
             capture_output=True,
@@ -155,6 +177,37 @@ def test_mapping_is_compared_applied_and_run(
         "path": "shop.py",
     }
     assert status["managed_by"] == "ci"
+
+
+def test_examples_of_the_documentation_do_what_they_say(job: Job, document: dict[str, Any]) -> None:
+    """The jobs of docs/ci.md, in a checkout as they make it: the mappings, and of this project the client alone."""
+    client = job.checkout / "dms" / "migrations_app"
+    shutil.copytree(PROJECT / "migrations_app" / "ci", client / "ci")
+    shutil.copy(PROJECT / "migrations_app" / "__init__.py", client)
+    (job.checkout / "mappings").mkdir()
+    job.write("mappings/example.py", document)
+    github, gitlab = (yaml.safe_load(part.partition("```")[0]) for part in _DOCUMENTED.split("```yaml\n")[1:])
+    steps = {step["name"]: step["run"] for step in github["jobs"]["mappings"]["steps"] if "name" in step}
+    environment = {"PYTHONPATH": github["jobs"]["mappings"]["env"]["PYTHONPATH"]}
+    assert gitlab[".client"]["variables"] == environment
+
+    outputs = [
+        job.shell(script, **environment)
+        for script in (steps["Compare"], steps["Apply"], *gitlab["compare"]["script"], *gitlab["apply"]["script"])
+    ]
+    # The mapping that the example runs has another name; its table is the one of this test.
+    (ran,) = gitlab["run"]["script"]
+    outputs.append(job.shell(ran.replace("shop.py", "example.py"), **environment))
+
+    assert [(each.code, each.err) for each in outputs] == [(0, "")] * 5
+    assert [each.out.splitlines()[0] for each in outputs] == [
+        "example: would be created, impact none",
+        "example: created, impact none",
+        "example: unchanged, impact none",
+        "example: unchanged, impact none",
+        "example: 1 run queued",
+    ]
+    assert "succeeded" in outputs[-1].out
 
 
 def test_wrong_file_ends_with_its_mistakes_and_the_others_are_applied(job: Job, document: dict[str, Any]) -> None:

@@ -81,7 +81,7 @@ def test_change_of_a_part_has_the_impact_that_it_has_on_mappings(api: Caller) ->
     refused = api.put("/sources/shop", SOURCE | {"url": "other.example"})
 
     assert (refused.status, refused.body["code"]) == (409, "not_allowed")
-    assert [(each["pointer"], each["impact"]) for each in refused.body["changes"]] == [("/url", "destructive")]
+    assert [(each["path"], each["impact"]) for each in refused.body["changes"]] == [("/url", "destructive")]
     done = api.put("/sources/shop?allow=destructive", SOURCE | {"url": "other.example"})
     assert (done.status, done.body["used_by"]) == (200, ["shop"])
 
