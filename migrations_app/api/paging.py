@@ -5,7 +5,8 @@ from __future__ import annotations
 import base64
 import binascii
 import json
-from datetime import datetime
+import uuid
+from datetime import UTC, datetime
 from typing import Annotated, Any
 
 from django.db.models import Q, QuerySet
@@ -51,18 +52,27 @@ def newest_first(rows: QuerySet[Any], query: PageQuery) -> tuple[list[Any], str 
     if query.cursor is not None:
         at, key = _read(query.cursor, 2)
         try:
-            moment = datetime.fromisoformat(at)
-            rows = rows.filter(Q(created_at__lt=moment) | Q(created_at=moment, pk__lt=_uuid(key)))
-        except (ValueError, OverflowError):
+            moment, last = in_utc(datetime.fromisoformat(at)), uuid.UUID(key)
+        except ValueError:
             raise _wrong() from None
+        rows = rows.filter(Q(created_at__lt=moment) | Q(created_at=moment, pk__lt=last))
     found = list(rows.order_by("-created_at", "-pk")[: query.limit + 1])
     return _cut(found, query.limit, lambda row: [row.created_at.isoformat(), str(row.pk)])
 
 
-def _uuid(text: str) -> Any:
-    import uuid
+def in_utc(moment: datetime) -> datetime:
+    """A moment as every database takes it, which some offsets are not; without a zone it is UTC already.
 
-    return uuid.UUID(text)
+    Raises:
+        ValueError: It lies outside of the calendar.
+    """
+    if moment.tzinfo is None:
+        return moment.replace(tzinfo=UTC)
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError:
+        message = "expected a time between the years 1 and 9999"
+        raise ValueError(message) from None
 
 
 def _cut(found: list[Any], limit: int, place: Any) -> tuple[list[Any], str | None]:

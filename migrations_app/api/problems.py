@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from django.core.exceptions import PermissionDenied, RequestDataTooBig, SuspiciousOperation
-from django.db import OperationalError
+from django.db import InterfaceError, OperationalError
 from django.http import Http404, HttpRequest, JsonResponse
 from pydantic import BaseModel, ConfigDict, Field
 from rest_framework import exceptions
@@ -195,6 +195,11 @@ def _framework(error: Any) -> Problem:
     return Problem(error.status_code, code, str(error.detail), headers=headers)
 
 
+def _busy(_: Exception) -> Problem:
+    detail = "the control database does not answer in time; send it again"
+    return Problem(503, "busy", detail, headers={"Retry-After": str(_BUSY_S)})
+
+
 _CODES = {
     400: "malformed",
     401: "not_authenticated",
@@ -218,10 +223,6 @@ _TRANSLATIONS: tuple[tuple[type[Exception], Callable[[Any], Problem]], ...] = (
     (PermissionDenied, lambda error: Problem(403, "forbidden", str(error) or "you may not do this")),
     (RequestDataTooBig, lambda _: Problem(413, "too_large", "the body is too large; send less at a time")),
     (SuspiciousOperation, lambda _: Problem(400, "malformed", "the request cannot be read")),
-    (
-        OperationalError,
-        lambda _: Problem(
-            503, "busy", "the control database does not answer in time; try again", headers={"Retry-After": "5"}
-        ),
-    ),
+    (OperationalError, _busy),
+    (InterfaceError, _busy),
 )

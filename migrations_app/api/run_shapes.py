@@ -6,14 +6,15 @@ from datetime import datetime
 from typing import Annotated, Any
 from uuid import UUID
 
-from pydantic import BaseModel, Field
+from pydantic import AfterValidator, BaseModel, Field
 
 from connectors.mapping.base import Contract
-from migrations_app.api.paging import Page, PageQuery
+from migrations_app.api.paging import Page, PageQuery, in_utc
 from migrations_app.enums import EventLevel, RunState, TriggerKind
 from migrations_app.models import Run
 
 Text = Annotated[str, Field(max_length=300)]
+Moment = Annotated[datetime, AfterValidator(in_utc)]
 LONGEST_WAIT_S = 30
 
 
@@ -60,8 +61,8 @@ class RunQuery(PageQuery):
     state: RunState | None = Field(default=None, description="only those in this state")
     trigger: TriggerKind | None = Field(default=None, description="only those that were started so")
     trigger_id: UUID | None = Field(default=None, description="only those that were started together")
-    since: datetime | None = Field(default=None, description="only those that were queued then or later")
-    until: datetime | None = Field(default=None, description="only those that were queued before")
+    since: Moment | None = Field(default=None, description="only those that were queued then or later")
+    until: Moment | None = Field(default=None, description="only those that were queued before")
 
 
 class LogQuery(Contract):

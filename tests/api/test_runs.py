@@ -166,6 +166,9 @@ def test_list_filters_and_pages_the_newest_first(api: Caller, django_assert_num_
     assert api.get("/runs?state=failed").body["items"] == []
     assert api.get(f"/runs?trigger_id={made[0].trigger_id}").body["items"][0]["id"] == str(made[0].pk)
     assert api.get("/runs?state=sleeping").status == 400
+    for moment in ("0001-01-01T00:00:00%2B19:11", "9999-12-31T23:59:59-19:11", "yesterday"):
+        assert api.get(f"/runs?since={moment}").status == 400
+    assert len(api.get("/runs?since=1927-01-18T08:03:04%2B19:11&until=2999-01-01").body["items"]) == 6
     assert api.get("/runs?limit=0").status == 400
 
 
