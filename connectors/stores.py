@@ -24,6 +24,7 @@ from pymongo.errors import (
     OperationFailure,
     PyMongoError,
 )
+from pymongo.uri_parser import parse_uri
 
 from connectors import egress
 from connectors.errors import (
@@ -37,6 +38,8 @@ from connectors.errors import (
 #: Codes of MongoDB for wrong credentials and for a missing right.
 #: Source: github.com/mongodb/mongo/blob/master/src/mongo/base/error_codes.yml
 _AUTH_CODES = frozenset({13, 18, 8000})
+
+_SRV = "mongodb+srv://"
 
 Document = dict[str, Any]
 
@@ -67,11 +70,8 @@ class MongoStore:
         self.name = name
         self._timeout_s = timeout_s
         timeout_ms = max(1, int(timeout_s * 1000))
-        try:
-            egress.check(url.get_secret_value())
-        except egress.ConnectionForbidden as refusal:
-            raise ConfigError(str(refusal), connector=name, stream=collection_name) from None
         with self._errors():
+            self._check_servers(url.get_secret_value())
             self._client: pymongo.MongoClient[Document] = pymongo.MongoClient(
                 url.get_secret_value(),
                 serverSelectionTimeoutMS=timeout_ms,
@@ -81,6 +81,17 @@ class MongoStore:
                 appname="dms",
             )
             self._collection: Collection[Document] = self._client[db_name][collection_name]
+
+    def _check_servers(self, url: str) -> None:
+        """Refuse servers that this installation does not connect to; those behind a SRV record are looked up first."""
+        try:
+            egress.check(url)
+            if url.startswith(_SRV):
+                for host, port in parse_uri(url, connect_timeout=self._timeout_s)["nodelist"]:
+                    egress.permitted_addresses(host, port)
+        except egress.ConnectionForbidden as refusal:
+            message = f"{self.name}.url: {refusal}"
+            raise ConfigError(message, connector=f"mongo store {self.name}", stream="all streams") from None
 
     def __enter__(self) -> Self:
         return self

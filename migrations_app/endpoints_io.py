@@ -10,7 +10,7 @@ from connectors import mapping as contract
 from connectors.mapping.base import Contract
 from connectors.mapping.destination import DESTINATIONS
 from connectors.mapping.diagnose import Diagnosis
-from connectors.mapping.env import EnvRef
+from connectors.mapping.env import EnvRef, is_reference
 from connectors.mapping.references import ReferenceRefused
 from connectors.mapping.source import SOURCES
 from migrations_app import connections, documents, limits, secrets
@@ -97,9 +97,12 @@ class EndpointKind:
             if raw[key] is None:
                 message = f"environment variable {reference.name} is not set; set it for the service"
                 issues.append(contract.Issue((key,), message))
+            elif is_reference(raw[key]):
+                message = f"environment variable {reference.name} holds another reference; set it to the value itself"
+                issues.append(contract.Issue((key,), message))
         if issues:
             raise contract.MappingError(issues)
-        return self.parse(raw)
+        return self.read(raw)
 
     def fill(self, row: Row, part: Contract) -> None:
         """Take a document over into its row. Saves nothing.

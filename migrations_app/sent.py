@@ -12,6 +12,8 @@ from pydantic import BaseModel
 
 from connectors import mapping as contract
 
+_JSON = (str, int, float, bool, type(None), dict, list)
+
 
 def keep(raw: dict[str, Any], parsed: BaseModel) -> dict[str, Any]:
     """What a row keeps of the document it was made from; it holds no secret.
@@ -48,6 +50,7 @@ def _masked(raw: Any, shown: Any, revealed: Any) -> Any:
         return {key: _masked(value, shown.get(key), revealed.get(key)) for key, value in raw.items()}
     if isinstance(raw, list | tuple) and isinstance(shown, list) and len(raw) == len(shown):
         return [_masked(*each) for each in zip(raw, shown, revealed, strict=True)]
-    if shown != revealed:
+    if shown != revealed or not isinstance(raw, _JSON):
+        # A secret, or what only a Python file can hold, such as a timedelta.
         return plain(shown)
-    return plain(raw)
+    return raw

@@ -16,6 +16,7 @@ from connectors.mapping import EVERY_TABLE, Issue, MappingError
 from migrations_app import hosts, mapping_io, plans, runs, settings_io
 from migrations_app.enums import TriggerKind
 from migrations_app.models import Mapping, Run, Stream
+from migrations_app.plans import Plan
 from migrations_app.verbs import backfill
 
 #: Processes that were started here. Asking them for their end is what lets the system forget them.
@@ -75,29 +76,40 @@ def start(mapping: Mapping, *, table: str | None = None, destination: str | None
     return f"Queued {queued} of {len(found)} streams of {mapping.pk} for the workers{busy}."
 
 
-def queue(
-    mapping: Mapping,
-    *,
-    table: str | None = None,
-    destination: str | None = None,
-    allow_deletes: int | None = None,
-    requested_by: str = "",
-) -> Started:
-    """Queue a run for each stream of a mapping, or for some of them, and see to it that somebody executes them.
+def select(mapping: Mapping, *, table: str | None = None, destination: str | None = None) -> list[Stream]:
+    """The streams of a mapping, or some of them. Asks the source where the tables behind a `*` are not known yet.
 
     Args:
         mapping: Which mapping.
         table: Only this table, collection, topic or API.
         destination: Only to this destination.
-        allow_deletes: Deletions that are approved for these runs.
-        requested_by: Who asks.
 
     Raises:
         MappingError: The selection names nothing.
-        ConnectorError: The tables that `*` stands for are not known yet, and the source cannot be asked.
+        ConnectorError: The source cannot be asked.
+    """
+    chosen = {"name": table, "destination_name": destination}
+    wanted = {key: value for key, value in chosen.items() if value is not None}
+    streams = list(mapping.streams.filter(active=True, **wanted).select_related("mapping"))
+    if not streams and any(spec.name == EVERY_TABLE for spec in mapping.spec_rows()):
+        built = plans.build(mapping.pk, table=table, destination=destination)
+        streams = [plans.stream_row(plan) for plan in built]
+    if not streams and wanted:
+        message = "names no stream of the mapping; look at its specs and destinations"
+        raise MappingError([Issue(("table" if table is not None else "destination",), message)])
+    return streams
+
+
+def queue(streams: Sequence[Stream], *, allow_deletes: int | None = None, requested_by: str = "") -> Started:
+    """Queue a run for each of these streams of one mapping, and see to it that somebody executes them.
+
+    Args:
+        streams: Which ones.
+        allow_deletes: Deletions that are approved for these runs.
+        requested_by: Who asks.
     """
     started = Started(uuid.uuid4())
-    for stream in _selected(mapping, table, destination):
+    for stream in streams:
         try:
             started.runs.append(
                 runs.queue(
@@ -114,16 +126,10 @@ def queue(
     return started
 
 
-def queue_backfill(
-    mapping: Mapping, table: str, selection: Selection, *, destination: str | None = None, requested_by: str = ""
-) -> Started:
-    """Queue a backfill of one table, to all destinations or one, and see to it that somebody executes it.
-
-    Raises:
-        MappingError, ConnectorError: As `plans.build` does.
-    """
+def queue_backfills(planned: Sequence[Plan], selection: Selection, *, requested_by: str = "") -> Started:
+    """Queue a backfill of each of these streams of one mapping, and see to it that somebody executes them."""
     started = Started(uuid.uuid4())
-    for plan in plans.build(mapping.pk, table=table, destination=destination):
+    for plan in planned:
         try:
             run = backfill.queue(plan, selection, trigger_id=started.trigger_id, requested_by=requested_by)
         except runs.AlreadyRunningError as error:
@@ -158,19 +164,6 @@ def see_to(queued: Sequence[Run]) -> None:
         arguments = [argument for run in queued for argument in ("--run", str(run.pk))]
         # Not before others can see the runs.
         transaction.on_commit(lambda: _start_process(mapping_id, arguments))
-
-
-def _selected(mapping: Mapping, table: str | None, destination: str | None) -> list[Stream]:
-    chosen = {"name": table, "destination_name": destination}
-    wanted = {key: value for key, value in chosen.items() if value is not None}
-    streams = list(mapping.streams.filter(active=True, **wanted).select_related("mapping"))
-    if not streams and any(spec.name == EVERY_TABLE for spec in mapping.spec_rows()):
-        built = plans.build(mapping.pk, table=table, destination=destination)
-        streams = [plans.stream_row(plan) for plan in built]
-    if not streams and wanted:
-        message = "names no stream of the mapping; look at its specs and destinations"
-        raise MappingError([Issue(("table" if table is not None else "destination",), message)])
-    return streams
 
 
 def _queue(stream: Stream, trigger_id: uuid.UUID, requested_by: str) -> bool:

@@ -69,12 +69,13 @@ def verify(key: str, address: str) -> ApiToken:
     Raises:
         TokenRefused: There is no such key, it has expired, or it may not be used from there.
     """
-    remember(key)
     found = ApiToken.objects.filter(prefix=key[:_PREFIX_LENGTH]).first() if "\0" not in key else None
     # Compared in constant time, so that the time of the answer tells nothing of the digest.
     if found is None or not hmac.compare_digest(found.digest, _digest(key)):
         message = "the token is not known here; make one with `manage.py create_token`"
         raise TokenRefused(message)
+    # Not the keys that strangers make up: there is no end of them.
+    remember(key)
     now = timezone.now()
     if found.expires_at is not None and found.expires_at <= now:
         message = f"the token {found.name} has expired; make a new one with `manage.py create_token`"

@@ -25,22 +25,31 @@ _KEPT = timedelta(hours=24)
 _LONGEST = 200
 
 
-def once(request: Request, caller_id: str, act: Callable[[], Response]) -> Response:
+def once(request: Request, caller_id: str, prepare: Callable[[], Callable[[], Response]]) -> Response:
     """Carry a command out, unless it was carried out under the same key already.
 
     Only what was accepted is remembered: what was refused may be sent again.
+
+    Args:
+        request: The command.
+        caller_id: Whose keys they are.
+        prepare: Asks whoever has to be asked, outside of every transaction, and returns what carries the command out.
 
     Raises:
         Problem: The key is none, or stands for another command.
     """
     key = request.headers.get(HEADER)
     if key is None:
-        return act()
+        return prepare()()
     if not 0 < len(key) <= _LONGEST or not key.isprintable():
         detail = f"is a text of at most {_LONGEST} printable characters"
         mistake = Mistake(parameter=HEADER, code="invalid", detail=detail)
         raise Problem(400, "invalid_parameter", "parameters are wrong; each is listed under errors", errors=[mistake])
     fingerprint = _fingerprint(request)
+    known = IdempotencyKey.objects.filter(caller=caller_id, key=key, created_at__gte=timezone.now() - _KEPT).first()
+    if known is not None:
+        return _again(known, fingerprint)
+    act = prepare()
 
     def attempt() -> Response:
         with transaction.atomic():

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from migrations_app import runs, starting
+from migrations_app import plans, runs, starting
 from migrations_app.api.bodies import read_body
 from migrations_app.api.idempotency import HEADERS, once
 from migrations_app.api.mappings import find_mapping
@@ -79,19 +79,13 @@ class StartView(ApiView):
         mapping = find_mapping(mapping_id)
         body = read_body(request, StartBody)
 
-        def act() -> Response:
+        def prepare() -> Callable[[], Response]:
             starting.check_startable(mapping)
-            return _queued(
-                starting.queue(
-                    mapping,
-                    table=body.table,
-                    destination=body.destination,
-                    allow_deletes=body.allow_deletes,
-                    requested_by=self.caller.name[:150],
-                )
-            )
+            streams = starting.select(mapping, table=body.table, destination=body.destination)
+            name = self.caller.name[:150]
+            return lambda: _queued(starting.queue(streams, allow_deletes=body.allow_deletes, requested_by=name))
 
-        return once(request, self.caller.id, act)
+        return once(request, self.caller.id, prepare)
 
 
 class BackfillView(ApiView):
@@ -111,7 +105,7 @@ class BackfillView(ApiView):
         mapping = find_mapping(mapping_id)
         body = read_body(request, BackfillBody)
 
-        def act() -> Response:
+        def prepare() -> Callable[[], Response]:
             selection = backfill.parse_selection(
                 from_key=body.from_key,
                 to_key=body.to_key,
@@ -119,17 +113,11 @@ class BackfillView(ApiView):
                 until=body.until,
                 timezone=resolved_settings().timezone,
             )
-            return _queued(
-                starting.queue_backfill(
-                    mapping,
-                    body.table,
-                    selection,
-                    destination=body.destination,
-                    requested_by=self.caller.name[:150],
-                )
-            )
+            planned = plans.build(mapping.pk, table=body.table, destination=body.destination)
+            name = self.caller.name[:150]
+            return lambda: _queued(starting.queue_backfills(planned, selection, requested_by=name))
 
-        return once(request, self.caller.id, act)
+        return once(request, self.caller.id, prepare)
 
 
 class RunsView(ApiView):
@@ -233,7 +221,7 @@ class RetryView(ApiView):
             new = starting.retry(run, requested_by=self.caller.name[:150])
             return answer(shape_of(new), 202, Location=f"/api/v1/runs/{new.pk}")
 
-        return once(request, self.caller.id, act)
+        return once(request, self.caller.id, lambda: act)
 
 
 class LogView(ApiView):
@@ -269,7 +257,9 @@ def _queued(started: Started) -> Response:
         runs=[shape_of(run) for run in started.runs],
         busy=[shape_of(run) for run in started.busy],
     )
-    return answer(body, 202, Location=f"/api/v1/triggers/{started.trigger_id}")
+    # A mapping without destinations has nothing to run, and nothing to watch.
+    watched = {"Location": f"/api/v1/triggers/{started.trigger_id}"} if started.runs else {}
+    return answer(body, 202, **watched)
 
 
 def _triggered(trigger_id: str) -> list[RunShape]:

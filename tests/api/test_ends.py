@@ -5,13 +5,17 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from pydantic import SecretStr
 from pytest_django import Settings
 
-from connectors import egress
+from connectors import egress, stores
+from connectors.errors import ConfigError
+from connectors.stores import MongoStore
 from controlplane.sandbox import MongoServer
 from migrations_app import settings_io
 from migrations_app.executing import execute_queued
-from migrations_app.models import Heartbeat, Mapping, Run
+from migrations_app.models import Destination, Heartbeat, Mapping, Run
+from migrations_app.verbs import connections
 from migrations_app.watch import Watch
 from tests.api.calling import Caller
 from tests.databases import PgDatabase
@@ -211,6 +215,31 @@ def test_every_way_to_write_a_forbidden_address_is_known(settings: Settings, hos
 
     with pytest.raises(egress.ConnectionForbidden):
         egress.check(f"{host}:5432")
+
+
+def test_store_and_bucket_at_a_forbidden_address_are_not_connected_to(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.DMS_ALLOW_LOOPBACK = False
+
+    with pytest.raises(ConfigError, match="DMS_ALLOWED_NETWORKS"):
+        MongoStore("dashboard_store", SecretStr("mongodb://127.0.0.1:1"), "d", "c", timeout_s=1)
+    # No name server here has such a record: what one would answer is put in its place.
+    monkeypatch.setattr(stores, "parse_uri", lambda *_, **__: {"nodelist": [("127.0.0.1", 27017)]})
+    with pytest.raises(ConfigError, match="DMS_ALLOWED_NETWORKS"):
+        MongoStore("dashboard_store", SecretStr("mongodb+srv://store.invalid"), "d", "c", timeout_s=1)
+    lake = {"destination_type": "s3", "s3_bucket_name": "lake", "endpoint_url": "http://localhost:9"}
+    keys = {"access_key_id": "k", "secret_access_key": "s"}
+    row = Destination(name="lake", destination_type="s3", config=lake | keys)
+    (step,) = connections.test_destination(_saved(row)).steps
+    assert (step.name, step.outcome) == ("resolve", "failed")
+    assert "DMS_ALLOWED_NETWORKS" in step.detail
+
+
+def _saved(row: Destination) -> Destination:
+    row.config.pop("destination_type")
+    row.save()
+    return row
 
 
 def test_networks_are_forbidden_and_allowed_by_settings(settings: Settings) -> None:

@@ -211,6 +211,10 @@ def test_file_of_a_repository_is_taken_as_it_is(api: Caller) -> None:
     created = api.send("PUT", "/mappings/shop", body, media_type="text/x-python")
     assert created.status == 201
     assert api.put("/mappings/shop", raw_mapping()).body["action"] == "unchanged"
+    lag = python.replace("'bookmark'", "'grace_updation_lag': datetime.timedelta(hours=2), 'bookmark'")
+    lag = lag.replace("import os", "import datetime\nimport os")
+    assert api.send("PUT", "/mappings/lag", lag.encode(), media_type="text/x-python").status == 201
+    assert api.get("/mappings/lag").body["tables"][0]["grace_updation_lag"] == {"hours": 2}
 
     yaml = json.dumps(raw_mapping()).encode()
     assert api.send("PUT", "/mappings/shop", yaml, media_type="application/yaml").body["action"] == "unchanged"
