@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from io import StringIO
 from typing import Any
 
 import pytest
+from django.core.management import call_command
 from pydantic import SecretStr
 from pytest_django import Settings
 
@@ -108,6 +110,29 @@ def test_registered_mapping_is_tested_looked_at_run_and_reset(
     assert (done.status, done.body["done"]) == (200, True)
     assert api.get("/mappings/shop/checkpoint").body["items"][0]["position"] is None
     assert api.post("/mappings/shop/checkpoint:reset", reason, If_Match=checkpoints.etag).status == 412
+
+
+def test_one_process_executes_all_runs_that_were_started_together(
+    api: Caller, document: dict[str, Any], two_databases: tuple[PgDatabase, PgDatabase]
+) -> None:
+    """What is started when no worker is up: the runs come one after the other, whatever became of those before."""
+    two_databases[0].execute("CREATE TABLE customers AS TABLE orders")
+    document["tables"].append({"table_name": "customers", "cron": "self-managed", "mode": "dumping"})
+    document["tables"].insert(0, document["tables"][0] | {"table_name": "nothing"})
+    api.put("/mappings/shop", document)
+    started = api.post("/mappings/shop/runs").body["runs"]
+
+    arguments = [argument for run in started for argument in ("--run", run["id"])]
+    with pytest.raises(SystemExit) as ended:
+        call_command("run_migration", "shop", *arguments, stdout=StringIO(), stderr=StringIO())
+
+    assert ended.value.code == 1
+    trigger = api.get(f"/triggers/{started[0]['trigger_id']}?wait=5").body
+    assert {run["table"]: run["state"] for run in trigger["runs"]} == {
+        "nothing": "failed",
+        "orders": "succeeded",
+        "customers": "succeeded",
+    }
 
 
 def test_active_run_locks_a_reset(api: Caller, document: dict[str, Any]) -> None:
