@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,6 +11,8 @@ from django.conf import settings
 from django.core.checks import CheckMessage, Error, register
 
 from migrations_app import connections, secrets
+
+_RATE = re.compile(r"[1-9][0-9]*/(second|minute|hour|day)")
 
 
 @register()
@@ -49,6 +52,15 @@ def check_webhook(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> lis
         hint = "Give an address such as https://example.org/hooks/dms."
         errors.append(Error("DMS_WEBHOOK_URL is no HTTP address.", hint=hint, id="migrations_app.E004"))
     return errors
+
+
+@register()
+def check_api_rate(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:  # noqa: ARG001 - Django's signature
+    """A rate that cannot be read would fail every request."""
+    if not settings.DMS_API_RATE or _RATE.fullmatch(settings.DMS_API_RATE):
+        return []
+    hint = "Write it as 1200/minute, with second, minute, hour or day, or leave it empty for any number."
+    return [Error("DMS_API_RATE cannot be read.", hint=hint, id="migrations_app.E006")]
 
 
 @register()

@@ -1,114 +1,42 @@
-"""Sources, destinations and the service settings by themselves."""
+"""Sources and destinations by themselves."""
 
 from __future__ import annotations
 
 import re
-from datetime import datetime
 from typing import Any, ClassVar
 
-from pydantic import BaseModel, Field
+from django.db.models import Count
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from connectors.mapping.base import Contract
-from migrations_app import sent, settings_io
+from migrations_app import sent
 from migrations_app.api.bodies import read_object
-from migrations_app.api.changes import ChangeShape, shapes_of
 from migrations_app.api.commands import TestResult, test_result
-from migrations_app.api.mapping_shapes import SHOWN, Allow
+from migrations_app.api.mapping_shapes import SHOWN
 from migrations_app.api.mappings import IF_MATCH
-from migrations_app.api.paging import Page, PageQuery, by_name
+from migrations_app.api.paging import PageQuery, by_name
+from migrations_app.api.part_shapes import (
+    PUT_HEADERS,
+    Catalog,
+    CatalogQuery,
+    PartPage,
+    PartQuery,
+    PartRegistered,
+    PartShape,
+    put_conditions,
+    registered,
+)
 from migrations_app.api.problems import Mistake, Problem, not_found
-from migrations_app.api.run_shapes import Text
 from migrations_app.api.view import ApiView, answer, nothing, operation
 from migrations_app.endpoints_io import DESTINATION, SOURCE, EndpointKind
 from migrations_app.enums import Scope
 from migrations_app.impact import Impact
-from migrations_app.mapping_io import Outcome
 from migrations_app.models import Destination, Source
 from migrations_app.verbs import connections, registering_parts
 from migrations_app.verbs.discover import as_dict, discover_source
-from migrations_app.verbs.registering import Conditions, etag_of
-from migrations_app.verbs.registering_parts import PartRegistration
+from migrations_app.verbs.registering import etag_of
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,198}")
-_PUT_HEADERS = IF_MATCH | {"If-None-Match": "* to create only; 412 when it is there"}
-
-
-class PartQuery(Contract):
-    """How a document is registered."""
-
-    dry_run: bool = Field(default=False, description="change nothing; answer what would be changed")
-    allow: Allow = Field(default=Allow.NEXT_RUN, description="the greatest impact that is meant")
-
-
-class SettingsQuery(Contract):
-    """How the settings are registered."""
-
-    dry_run: bool = Field(default=False, description="change nothing; answer what would be changed")
-
-
-class CatalogQuery(Contract):
-    """What of a source."""
-
-    database_schema: Text | None = Field(default=None, description="only this schema of the database")
-
-
-class PartRegistered(BaseModel):
-    """What registering has changed, or would change."""
-
-    name: str
-    action: Outcome = Field(description="created, changed or unchanged")
-    changed: bool
-    dry_run: bool
-    impact: Impact = Field(description="of all changes on the mappings that use it")
-    changes: list[ChangeShape]
-    used_by: list[str] = Field(description="mappings that it is part of")
-
-
-class PartShape(BaseModel):
-    """A source or destination, without its document."""
-
-    name: str
-    type: str
-    address: str = Field(description="host and database, or bucket")
-    mappings: int = Field(description="how many mappings use it")
-    created_at: datetime
-    updated_at: datetime
-
-
-class PartPage(Page):
-    """In the order of their names."""
-
-    items: list[PartShape]
-
-
-class Catalog(BaseModel):
-    """What could be copied from a source, each with a proposal how."""
-
-    source: str
-    tables: list[dict[str, Any]]
-
-
-def put_conditions(request: Request, allow: Impact) -> Conditions:
-    """What the headers of a PUT ask for."""
-    absent = request.headers.get("If-None-Match", "").strip() == "*"
-    return Conditions(etag=request.headers.get("If-Match"), absent=absent, allow=allow)
-
-
-def registered(name: str, made: PartRegistration, *, dry_run: bool) -> Response:
-    """The answer to a PUT."""
-    body = PartRegistered(
-        name=name,
-        action=made.outcome,
-        changed=made.outcome is not Outcome.UNCHANGED,
-        dry_run=dry_run,
-        impact=made.impact,
-        changes=shapes_of(made.changes),
-        used_by=made.used_by,
-    )
-    status = 201 if made.outcome is Outcome.CREATED and not dry_run else 200
-    return answer(body, status, **({} if dry_run else {"ETag": made.etag}))
 
 
 class _EndpointView(ApiView):
@@ -126,8 +54,6 @@ class _EndpointView(ApiView):
 
     def page(self) -> Response:
         """The list."""
-        from django.db.models import Count
-
         model: Any = self.kind.model
         query: Any = self.query
         found, cursor = by_name(model.objects.annotate(mapping_count=Count("mappings", distinct=True)), query)
@@ -198,7 +124,7 @@ class SourceView(_EndpointView):
         "Register a source",
         query=PartQuery,
         body={"application/json": {"$ref": "#/components/schemas/Source"}},
-        headers=_PUT_HEADERS,
+        headers=PUT_HEADERS,
         answers={200: PartRegistered, 201: PartRegistered},
         refusals=(409, 412, 423),
         **_WRITING,
@@ -297,7 +223,7 @@ class DestinationView(_EndpointView):
         "Register a destination",
         query=PartQuery,
         body={"application/json": {"$ref": "#/components/schemas/Destination"}},
-        headers=_PUT_HEADERS,
+        headers=PUT_HEADERS,
         answers={200: PartRegistered, 201: PartRegistered},
         refusals=(409, 412, 423),
         **_WRITING,
@@ -335,41 +261,3 @@ class DestinationTestView(_EndpointView):
         """Step by step, up to the first that fails. Nothing stays behind."""
         row: Destination = self.find(name)
         return answer(test_result([connections.test_destination(row)]))
-
-
-class SettingsView(ApiView):
-    """The service settings."""
-
-    @operation(
-        "get_settings",
-        "Read the service settings",
-        scope=Scope.SETTINGS_READ,
-        answers={200: SHOWN},
-        refusals=(404, 409),
-    )
-    def get(self, _request: Request) -> Response:
-        """The document as it was sent, with secrets masked, and its version as ETag."""
-        from migrations_app.models import ServiceSettings
-
-        row = ServiceSettings.objects.first()
-        if row is None:
-            raise Problem(404, "not_found", "the service settings are not set yet; put them here")
-        stored = settings_io.load_settings()
-        return answer(sent.show(row.sent, stored), ETag=etag_of(stored))
-
-    @operation(
-        "put_settings",
-        "Set the service settings",
-        scope=Scope.SETTINGS_WRITE,
-        query=SettingsQuery,
-        body={"application/json": {"$ref": "#/components/schemas/Settings"}},
-        headers=_PUT_HEADERS,
-        answers={200: PartRegistered, 201: PartRegistered},
-        refusals=(412,),
-    )
-    def put(self, request: Request) -> Response:
-        """All of them; what is left out gets its default."""
-        query: Any = self.query
-        conditions = put_conditions(request, Impact.DESTRUCTIVE)
-        made = registering_parts.register_settings(read_object(request), conditions, dry_run=query.dry_run)
-        return registered("settings", made, dry_run=query.dry_run)

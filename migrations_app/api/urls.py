@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import path, re_path
 
-from migrations_app.api import bundles, checkpoints, commands, documents, mappings, parts, problems, runs
+from migrations_app.api import bundles, checkpoints, commands, documents, mappings, parts, problems, runs, settings
 
 _MAPPING = "mappings/<str:mapping_id>"
 _RUN = "runs/<str:run_id>"
@@ -33,7 +33,7 @@ urlpatterns = [
     path("destinations", parts.DestinationsView.as_view()),
     path("destinations/<str:name>:test", parts.DestinationTestView.as_view()),
     path("destinations/<str:name>", parts.DestinationView.as_view()),
-    path("settings", parts.SettingsView.as_view()),
+    path("settings", settings.SettingsView.as_view()),
     path("runs", runs.RunsView.as_view()),
     path(f"{_RUN}/logs", runs.LogView.as_view()),
     path(f"{_RUN}:stop", runs.StopView.as_view()),

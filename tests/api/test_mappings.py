@@ -263,6 +263,15 @@ def test_what_no_column_can_hold_is_said_at_its_key(api: Caller) -> None:
     assert answer.pointers == ["/tables/0/table_name", "/tables/1/batch_size"]
 
 
+def test_names_that_are_too_long_for_a_stream_are_refused(api: Caller) -> None:
+    warehouse = raw_mapping()["destination"]["warehouse"]
+    long = raw_mapping(tables=[raw_table(table_name="t" * 200)], destination={"d" * 200: warehouse})
+
+    answer = api.put(f"/mappings/{'m' * 100}", long)
+
+    assert (answer.status, answer.pointers) == (422, ["/tables"])
+
+
 @pytest.mark.parametrize("mapping_id", ["a b", "a.b", "x" * 101, "%00", "\u00e9"])
 def test_id_is_a_slug(api: Caller, mapping_id: str) -> None:
     assert api.put(f"/mappings/{mapping_id}", raw_mapping()).status == 422

@@ -9,6 +9,7 @@ import pytest
 from django.contrib.auth.models import Permission, User
 from django.core.cache import cache
 from django.core.management import CommandError, call_command
+from django.core.management.base import SystemCheckError
 from django.test import Client
 from django.utils import timezone
 from pytest_django import Settings
@@ -109,6 +110,23 @@ def test_caller_that_asks_too_often_is_told_when_to_come_back(settings: Settings
     assert 0 < int(answers[-1].headers["Retry-After"]) <= 60
     assert answers[-1].body["code"] == "throttled"
     assert other.get("/mappings").status == 200
+
+
+@pytest.mark.parametrize(
+    ("setting", "value", "code"),
+    [
+        ("DMS_API_RATE", "often", "migrations_app.E006"),
+        ("DMS_API_RATE", "0/minute", "migrations_app.E006"),
+        ("DMS_ALLOWED_NETWORKS", ("10.0.0.1/8",), "migrations_app.E005"),
+    ],
+)
+def test_setting_that_cannot_be_read_is_found_by_the_checks(
+    settings: Settings, setting: str, value: object, code: str
+) -> None:
+    setattr(settings, setting, value)
+
+    with pytest.raises(SystemCheckError, match=code):
+        call_command("check")
 
 
 def test_person_may_do_in_the_api_what_the_admin_allows(client: Client) -> None:
