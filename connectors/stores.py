@@ -24,7 +24,9 @@ from pymongo.errors import (
     OperationFailure,
     PyMongoError,
 )
+from pymongo.uri_parser import parse_uri
 
+from connectors import egress
 from connectors.errors import (
     ConfigError,
     ConnectorError,
@@ -36,6 +38,8 @@ from connectors.errors import (
 #: Codes of MongoDB for wrong credentials and for a missing right.
 #: Source: github.com/mongodb/mongo/blob/master/src/mongo/base/error_codes.yml
 _AUTH_CODES = frozenset({13, 18, 8000})
+
+_SRV = "mongodb+srv://"
 
 Document = dict[str, Any]
 
@@ -59,7 +63,7 @@ class MongoStore:
         timeout_s: For each write as a whole, from finding the server to its answer.
 
     Raises:
-        ConfigError: The address is none.
+        ConfigError: The address is none, or lies where this installation does not connect to.
     """
 
     def __init__(self, name: str, url: SecretStr, db_name: str, collection_name: str, *, timeout_s: float) -> None:
@@ -67,6 +71,7 @@ class MongoStore:
         self._timeout_s = timeout_s
         timeout_ms = max(1, int(timeout_s * 1000))
         with self._errors():
+            self._check_servers(url.get_secret_value())
             self._client: pymongo.MongoClient[Document] = pymongo.MongoClient(
                 url.get_secret_value(),
                 serverSelectionTimeoutMS=timeout_ms,
@@ -76,6 +81,17 @@ class MongoStore:
                 appname="dms",
             )
             self._collection: Collection[Document] = self._client[db_name][collection_name]
+
+    def _check_servers(self, url: str) -> None:
+        """Refuse servers that this installation does not connect to; those behind a SRV record are looked up first."""
+        try:
+            egress.check(url)
+            if url.startswith(_SRV):
+                for host, port in parse_uri(url, connect_timeout=self._timeout_s)["nodelist"]:
+                    egress.permitted_addresses(host, port)
+        except egress.ConnectionForbidden as refusal:
+            message = f"{self.name}.url: {refusal}"
+            raise ConfigError(message, connector=f"mongo store {self.name}", stream="all streams") from None
 
     def __enter__(self) -> Self:
         return self

@@ -13,7 +13,10 @@ from migrations_app import log_context
 from migrations_app.masking import mask
 
 #: The only keys that a log call may add.
-EXTRA_KEYS = ("action", "run_id", "mapping", "stream", "connector", "rows", "bytes", "seconds")
+EXTRA_KEYS = (
+    *("action", "run_id", "mapping", "stream", "connector", "rows", "bytes", "seconds"),
+    *("request_id", "caller"),
+)
 
 
 class TextFormatter(logging.Formatter):

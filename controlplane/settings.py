@@ -77,6 +77,13 @@ DMS_WEBHOOK_SECRET = env.str("DMS_WEBHOOK_SECRET", default="")
 #: Where crash tests make a run fail; see connectors/faults.py.
 DMS_FAULT = env.str("DMS_FAULT", default="")
 
+# --- Where connections may go ---------------------------------------------------------------------
+#: Networks in CIDR. Link-local and metadata addresses are always forbidden, and loopback is outside of development:
+#: `connectors/egress.py` has the list. What is allowed here is not forbidden there.
+DMS_ALLOWED_NETWORKS: tuple[str, ...] = tuple(env.list("DMS_ALLOWED_NETWORKS", default=[]))
+DMS_FORBIDDEN_NETWORKS: tuple[str, ...] = tuple(env.list("DMS_FORBIDDEN_NETWORKS", default=[]))
+DMS_ALLOW_LOOPBACK = env.bool("DMS_ALLOW_LOOPBACK", default=DEBUG)
+
 # --- Monitoring -----------------------------------------------------------------------------------
 #: Whoever asks for /metrics has to show it as a bearer token; empty for nobody.
 DMS_METRICS_TOKEN = env.str("DMS_METRICS_TOKEN", default="")
@@ -95,6 +102,8 @@ INSTALLED_APPS = [
     "django.contrib.messages",
     "django.contrib.staticfiles",
     "rest_framework",
+    "drf_spectacular",
+    "drf_spectacular_sidecar",
     "django_q",
     "migrations_app",
 ]
@@ -193,9 +202,29 @@ if not DEBUG:
         SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
 
 # --- REST, queue, admin ---------------------------------------------------------------------------
+#: The views name their own classes; see migrations_app/api/view.py. Whatever forgets to is closed to everybody.
 REST_FRAMEWORK = {
-    "DEFAULT_AUTHENTICATION_CLASSES": ["rest_framework.authentication.SessionAuthentication"],
-    "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.DjangoModelPermissions"],
+    "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAdminUser"],
+    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "EXCEPTION_HANDLER": "migrations_app.api.problems.handle",
+    "UNAUTHENTICATED_USER": None,
+}
+#: Requests of one caller in each web process, as 1200/minute; empty for any number.
+DMS_API_RATE = env.str("DMS_API_RATE", default="1200/minute")
+#: Bytes that a request may hold.
+DMS_API_BODY_BYTES = env.int("DMS_API_BODY_BYTES", default=4 * 1024 * 1024)
+DMS_BEHIND_PROXY = not DEBUG and env.bool("BEHIND_TLS_PROXY", default=False)
+SPECTACULAR_SETTINGS = {
+    "TITLE": "Data migration service",
+    "DESCRIPTION": "Register, check, run and watch mappings. How to use it is in docs/api.md.",
+    "VERSION": "1",
+    "OAS_VERSION": "3.1.0",
+    "SERVE_INCLUDE_SCHEMA": False,
+    "SCHEMA_PATH_PREFIX": "/api/v1",
+    "SWAGGER_UI_DIST": "SIDECAR",
+    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
+    "POSTPROCESSING_HOOKS": ["migrations_app.api.openapi.finish"],
+    "ENUM_GENERATE_CHOICE_DESCRIPTION": False,
 }
 #: The queue carries run ids only, and the database is the authority. One task at a time waits in a worker's
 #: hands (`queue_limit`, `bulk`): django-q2 counts `retry` from the moment a task is fetched. `guard_cycle`

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any
 from urllib.parse import urlsplit
@@ -10,8 +11,10 @@ from django.apps import AppConfig
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, register
 
-from migrations_app import secrets
+from migrations_app import connections, secrets
 from migrations_app.enums import CheckTag
+
+_RATE = re.compile(r"[1-9][0-9]*/(second|minute|hour|day)")
 
 
 @register(CheckTag.WORKER)
@@ -81,3 +84,24 @@ def check_webhook(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> lis
         hint = "Give an address such as https://example.org/hooks/dms."
         errors.append(Error("DMS_WEBHOOK_URL is no HTTP address.", hint=hint, id="migrations_app.E004"))
     return errors
+
+
+@register()
+def check_api_rate(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:  # noqa: ARG001 - Django's signature
+    """A rate that cannot be read would fail every request."""
+    if not settings.DMS_API_RATE or _RATE.fullmatch(settings.DMS_API_RATE):
+        return []
+    hint = "Write it as 1200/minute, with second, minute, hour or day, or leave it empty for any number."
+    return [Error("DMS_API_RATE cannot be read.", hint=hint, id="migrations_app.E006")]
+
+
+@register()
+def check_networks(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:  # noqa: ARG001 - Django's signature
+    """Networks that cannot be read would guard nothing."""
+    try:
+        connections.policy()
+    except ValueError as error:
+        hint = "Write networks as 10.1.0.0/16, with commas, and single addresses as 10.1.2.3/32."
+        message = f"DMS_ALLOWED_NETWORKS or DMS_FORBIDDEN_NETWORKS cannot be read: {error}."
+        return [Error(message, hint=hint, id="migrations_app.E005")]
+    return []

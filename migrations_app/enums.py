@@ -108,6 +108,34 @@ class CheckTag(StrEnum):
     WORKER = "worker"
 
 
+class Scope(StrEnum):
+    """What a token of the API may do. Nothing follows from anything else: writing does not include reading."""
+
+    MAPPING_READ = "mapping:read"
+    MAPPING_WRITE = "mapping:write"
+    #: Sources and destinations by themselves, and what is in them.
+    CONNECTION_READ = "connection:read"
+    CONNECTION_WRITE = "connection:write"
+    CONNECTION_TEST = "connection:test"
+    SETTINGS_READ = "settings:read"
+    SETTINGS_WRITE = "settings:write"
+    RUN_READ = "run:read"
+    RUN_WRITE = "run:write"
+    #: Checkpoints, which may hold the last key of a row.
+    STATE_READ = "state:read"
+    STATE_WRITE = "state:write"
+    #: Rows themselves.
+    DATA_READ = "data:read"
+
+
+#: Names for the scopes that usually go together.
+SCOPE_SETS: dict[str, tuple[Scope, ...]] = {
+    "ci": (Scope.MAPPING_READ, Scope.MAPPING_WRITE, Scope.CONNECTION_TEST, Scope.RUN_READ, Scope.RUN_WRITE),
+    "read": (Scope.MAPPING_READ, Scope.CONNECTION_READ, Scope.SETTINGS_READ, Scope.RUN_READ, Scope.STATE_READ),
+    "all": tuple(Scope),
+}
+
+
 def _choices(words: type[StrEnum]) -> Choices:
     return [(word.value, word.value) for word in words]
 
@@ -160,3 +188,8 @@ def event_levels() -> Choices:
 def outbox_kinds() -> Choices:
     """Kinds of outbox entries."""
     return _choices(OutboxKind)
+
+
+def scopes() -> Choices:
+    """What a token may do."""
+    return _choices(Scope)

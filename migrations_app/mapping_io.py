@@ -14,10 +14,12 @@ from django.conf import settings
 from django.db import transaction
 
 from connectors import mapping as contract
-from migrations_app import documents, secrets
+from migrations_app import connections, documents, limits, secrets
 from migrations_app.enums import Noun
 from migrations_app.models import Destination, Mapping, MappingDestination, Source
 from migrations_app.streams import sync_streams
+
+_AT_A_TIME = 100
 
 
 class Outcome(StrEnum):
@@ -32,10 +34,12 @@ def parse(raw: object) -> contract.Mapping:
     """Parse a document that comes from outside, under this installation's rules.
 
     Raises:
-        MappingError: Every mistake, functions outside DMS_FUNCTION_PREFIXES and refused references included.
+        MappingError: Every mistake, functions outside DMS_FUNCTION_PREFIXES, refused references and servers that
+            this installation does not connect to included.
     """
     parsed = contract.parse_mapping(raw, function_prefixes=settings.DMS_FUNCTION_PREFIXES)
     check_references(parsed)
+    check_connections(parsed)
     return parsed
 
 
@@ -55,6 +59,17 @@ def check_references(document: contract.Mapping | contract.ServiceSettings) -> N
         raise contract.MappingError(issues)
 
 
+def check_connections(document: contract.Mapping | contract.ServiceSettings) -> None:
+    """Refuse servers that this installation does not connect to. Asks the resolver for their addresses.
+
+    Raises:
+        MappingError: Every such server with its path.
+    """
+    issues = connections.forbidden(document)
+    if issues:
+        raise contract.MappingError(issues)
+
+
 def compare(mapping_id: str, new: contract.Mapping) -> Outcome:
     """Tell what saving would do."""
     row = Mapping.objects.filter(pk=mapping_id).select_related("source").first()
@@ -69,21 +84,28 @@ def compare(mapping_id: str, new: contract.Mapping) -> Outcome:
 
 
 @transaction.atomic
-def save_mapping(mapping_id: str, new: contract.Mapping) -> Mapping:
+def save_mapping(mapping_id: str, new: contract.Mapping, *, must_create: bool = False) -> Mapping:
     """Create the mapping or make it what the contract says, with all that belongs to it.
 
     Source and destinations get rows of their own, named ``{mapping}`` and ``{mapping}:{destination}``, unless
     the rows in use already say the same. Streams that the mapping no longer has stay, inactive.
 
+    Args:
+        mapping_id: Which mapping.
+        new: What it is to be.
+        must_create: There is none, as the caller has seen.
+
     Raises:
+        IntegrityError: With `must_create`: somebody else has created it meanwhile.
         MappingError: A reference names an environment variable that it may not name.
     """
     check_references(new)
-    row = Mapping.objects.filter(pk=mapping_id).select_related("source").first() or Mapping(pk=mapping_id)
+    found = None if must_create else Mapping.objects.filter(pk=mapping_id).select_related("source").first()
+    row = found or Mapping(pk=mapping_id)
     former_source = row.source if row.source_id else None
     row.source = _save_source(mapping_id, former_source, new)
     _fill_mapping(row, new)
-    row.save()
+    row.save(force_insert=must_create)
     if former_source is not None:
         _drop_unused(mapping_id, [former_source])
     _save_destinations(row, new)
@@ -186,13 +208,26 @@ def _save_specs(row: Mapping, new: contract.Mapping) -> None:
         wanted = new.specs if noun == new.noun else ()
         manager: Any = getattr(row, noun.plural)
         current = {spec.name: spec for spec in manager.all()}
-        for name in current.keys() - {spec.name for spec in wanted}:
-            current[name].delete()
+        former = {spec.pk: (spec.to_raw(), spec.position) for spec in current.values()}
+        rows = []
+        gone = [current[name].pk for name in current.keys() - {spec.name for spec in wanted}]
+        if gone:
+            manager.filter(pk__in=gone).delete()
         for position, spec in enumerate(wanted):
             saved = current.get(spec.name) or manager.model(mapping=row)
             saved.fill(contract.to_dict(spec, reveal=True))
             saved.position = position
-            saved.save()
+            rows.append(saved)
+        limits.check(rows, noun.plural)
+        _write(manager.model, rows, former)
+
+
+def _write(model: Any, rows: list[Any], former: dict[int, Any]) -> None:
+    """Save the specs that are new, in one statement, and those that differ from what they were."""
+    for row in rows:
+        if row.pk is not None and (row.to_raw(), row.position) != former[row.pk]:
+            row.save()
+    model._default_manager.bulk_create([row for row in rows if row.pk is None], batch_size=_AT_A_TIME)
 
 
 def _says_the_same(read: Any, row: Source | Destination, wanted: Any) -> bool:
@@ -200,6 +235,16 @@ def _says_the_same(read: Any, row: Source | Destination, wanted: Any) -> bool:
         return bool(read(row) == contract.to_dict(wanted, reveal=True))
     except secrets.SecretUnreadableError:
         return False
+
+
+def delete_mapping(row: Mapping) -> None:
+    """Forget a mapping with its streams and their history. Nothing is touched at its source or destinations."""
+    with transaction.atomic():
+        used: list[Source | Destination] = [row.source]
+        used += (named.destination for named in row.named_destinations.select_related("destination"))
+        mapping_id = row.pk
+        row.delete()
+        _drop_unused(mapping_id, used)
 
 
 def _drop_unused(mapping_id: str, rows: Iterable[Source | Destination]) -> None:

@@ -8,7 +8,7 @@ from django.db import transaction
 
 from connectors import mapping as contract
 from migrations_app import secrets
-from migrations_app.mapping_io import Outcome, check_references
+from migrations_app.mapping_io import Outcome, check_connections, check_references
 from migrations_app.models import ServiceSettings
 
 #: Sections of the document whose keys have columns of their own, such as `encryption_store_db_name`.
@@ -17,17 +17,18 @@ SECTIONS = ("encryption_store", "dashboard_store", "slack_notif")
 #: Paths of the secrets in the document.
 SECRET_PATHS = ("encryption_store.url", "dashboard_store.url", "slack_notif.slack_token")
 
-_NOT_KEYS = frozenset({"id", "options", "secrets", "updated_at"})
+_NOT_KEYS = frozenset({"id", "options", "secrets", "sent", "updated_at"})
 
 
 def parse_settings(raw: object) -> contract.ServiceSettings:
     """Parse a settings document that comes from outside, under this installation's rules.
 
     Raises:
-        MappingError: Every mistake, refused references included.
+        MappingError: Every mistake, refused references and forbidden servers included.
     """
     parsed = contract.parse_settings(raw)
     check_references(parsed)
+    check_connections(parsed)
     return parsed
 
 

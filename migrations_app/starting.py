@@ -1,19 +1,41 @@
-"""Starting runs from a page: the workers' business while one is up, else that of a process of its own."""
+"""Starting runs for who does not wait: by the workers while one is up, else by a process of its own."""
 
 from __future__ import annotations
 
 import subprocess
 import sys
 import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 
 from django.conf import settings
+from django.db import transaction
 
-from migrations_app import hosts, mapping_io, runs, settings_io
+from connectors.base import Selection
+from connectors.mapping import EVERY_TABLE, Issue, MappingError
+from migrations_app import hosts, mapping_io, plans, runs, settings_io
 from migrations_app.enums import TriggerKind
-from migrations_app.models import Mapping, Stream
+from migrations_app.models import Mapping, Run, Stream
+from migrations_app.plans import Plan
+from migrations_app.verbs import backfill
 
 #: Processes that were started here. Asking them for their end is what lets the system forget them.
 _started: list[subprocess.Popen[bytes]] = []
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """What was queued under one trigger.
+
+    Attributes:
+        trigger_id: Common to the runs.
+        runs: Those that were queued.
+        busy: The runs of streams that have one already.
+    """
+
+    trigger_id: uuid.UUID
+    runs: list[Run] = field(default_factory=list)
+    busy: list[Run] = field(default_factory=list)
 
 
 def check_startable(mapping: Mapping) -> None:
@@ -54,6 +76,96 @@ def start(mapping: Mapping, *, table: str | None = None, destination: str | None
     return f"Queued {queued} of {len(found)} streams of {mapping.pk} for the workers{busy}."
 
 
+def select(mapping: Mapping, *, table: str | None = None, destination: str | None = None) -> list[Stream]:
+    """The streams of a mapping, or some of them. Asks the source where the tables behind a `*` are not known yet.
+
+    Args:
+        mapping: Which mapping.
+        table: Only this table, collection, topic or API.
+        destination: Only to this destination.
+
+    Raises:
+        MappingError: The selection names nothing.
+        ConnectorError: The source cannot be asked.
+    """
+    chosen = {"name": table, "destination_name": destination}
+    wanted = {key: value for key, value in chosen.items() if value is not None}
+    streams = list(mapping.streams.filter(active=True, **wanted).select_related("mapping"))
+    if not streams and any(spec.name == EVERY_TABLE for spec in mapping.spec_rows()):
+        built = plans.build(mapping.pk, table=table, destination=destination)
+        streams = [plans.stream_row(plan) for plan in built]
+    if not streams and wanted:
+        message = "names no stream of the mapping; look at its specs and destinations"
+        raise MappingError([Issue(("table" if table is not None else "destination",), message)])
+    return streams
+
+
+def queue(streams: Sequence[Stream], *, allow_deletes: int | None = None, requested_by: str = "") -> Started:
+    """Queue a run for each of these streams of one mapping, and see to it that somebody executes them.
+
+    Args:
+        streams: Which ones.
+        allow_deletes: Deletions that are approved for these runs.
+        requested_by: Who asks.
+    """
+    started = Started(uuid.uuid4())
+    for stream in streams:
+        try:
+            started.runs.append(
+                runs.queue(
+                    stream,
+                    trigger=TriggerKind.API,
+                    trigger_id=started.trigger_id,
+                    allow_deletes=allow_deletes,
+                    requested_by=requested_by,
+                )
+            )
+        except runs.AlreadyRunningError as error:
+            started.busy.append(error.run)
+    see_to(started.runs)
+    return started
+
+
+def queue_backfills(planned: Sequence[Plan], selection: Selection, *, requested_by: str = "") -> Started:
+    """Queue a backfill of each of these streams of one mapping, and see to it that somebody executes them."""
+    started = Started(uuid.uuid4())
+    for plan in planned:
+        try:
+            run = backfill.queue(plan, selection, trigger_id=started.trigger_id, requested_by=requested_by)
+        except runs.AlreadyRunningError as error:
+            started.busy.append(error.run)
+        else:
+            started.runs.append(run)
+    see_to(started.runs)
+    return started
+
+
+def retry(run: Run, *, requested_by: str = "") -> Run:
+    """Queue a run that does what an ended one was to do, from where its stream is now.
+
+    Raises:
+        AlreadyRunningError: The stream has an active run.
+    """
+    new = runs.queue(
+        run.stream,
+        trigger=TriggerKind(run.trigger) if run.request else TriggerKind.API,
+        allow_deletes=run.allow_deletes,
+        requested_by=requested_by,
+        request=run.request,
+    )
+    see_to([new])
+    return new
+
+
+def see_to(queued: Sequence[Run]) -> None:
+    """Leave queued runs to the workers; without any, start a process that executes them one after the other."""
+    if queued and not hosts.available():
+        mapping_id = queued[0].stream.mapping_id
+        arguments = [argument for run in queued for argument in ("--run", str(run.pk))]
+        # Not before others can see the runs.
+        transaction.on_commit(lambda: _start_process(mapping_id, arguments))
+
+
 def _queue(stream: Stream, trigger_id: uuid.UUID, requested_by: str) -> bool:
     try:
         runs.queue(stream, trigger=TriggerKind.ADMIN, trigger_id=trigger_id, requested_by=requested_by)
@@ -75,11 +187,15 @@ def start_detached(
         destination: Only to this destination.
         requested_by: Name of the user who asks.
     """
+    arguments = ["--trigger", TriggerKind.ADMIN.value, f"--requested-by={requested_by}"]
+    arguments += [f"--table={table}"] if table is not None else []
+    arguments += [f"--destination={destination}"] if destination is not None else []
+    return _start_process(mapping_id, arguments)
+
+
+def _start_process(mapping_id: str, arguments: Sequence[str]) -> int:
     _started[:] = [process for process in _started if process.poll() is None]
-    command = [sys.executable, str(settings.BASE_DIR / "manage.py"), "run_migration", mapping_id]
-    command += ["--trigger", TriggerKind.ADMIN.value, f"--requested-by={requested_by}"]
-    command += [f"--table={table}"] if table is not None else []
-    command += [f"--destination={destination}"] if destination is not None else []
+    command = [sys.executable, str(settings.BASE_DIR / "manage.py"), "run_migration", mapping_id, *arguments]
     log = settings.VAR_DIR / "runs" / f"{mapping_id}.log"
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("ab") as output:

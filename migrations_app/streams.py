@@ -62,6 +62,32 @@ def _place(stream: Stream) -> tuple[str, str, str]:
     return stream.mapping_id, stream.name, stream.destination_name
 
 
+def _ensure_streams(mapping: Mapping, noun: str, places: Sequence[tuple[str, str]]) -> list[Stream]:
+    """Like `ensure_stream`, for many of them in few statements."""
+    issues = clashes(mapping.pk, noun, [name for name, _ in places], list(dict.fromkeys(each for _, each in places)))
+    keys = {unique_id(mapping.pk, *place): place for place in places}
+    longest = Stream._meta.get_field("unique_id").max_length
+    issues += [
+        Issue(
+            (f"{noun}s",), f"{noun} {name} and destination {destination} have names too long for a stream; shorten one"
+        )
+        for key, (name, destination) in keys.items()
+        if longest is not None and len(key) > longest
+    ]
+    if issues:
+        raise MappingError(issues)
+    stored = {stream.unique_id: stream for stream in Stream.objects.filter(unique_id__in=list(keys))}
+    Stream.objects.filter(pk__in=[each.pk for each in stored.values() if not each.active or each.noun != noun]).update(
+        active=True, noun=noun
+    )
+    Stream.objects.bulk_create(
+        Stream(unique_id=key, mapping=mapping, noun=noun, name=name, destination_name=destination)
+        for key, (name, destination) in keys.items()
+        if key not in stored
+    )
+    return list(Stream.objects.filter(unique_id__in=list(keys)))
+
+
 def sync_streams(mapping: Mapping) -> list[Stream]:
     """Make the streams of the mapping's specs and put those to rest that it no longer has.
 
@@ -73,12 +99,8 @@ def sync_streams(mapping: Mapping) -> list[Stream]:
     noun = mapping.noun
     names = [spec.name for spec in mapping.spec_rows()]
     destinations = list(mapping.named_destinations.values_list("name", flat=True))
-    streams = [
-        ensure_stream(mapping, noun, name, destination)
-        for name in names
-        if name != EVERY_TABLE
-        for destination in destinations
-    ]
+    places = [(name, destination) for name in names if name != EVERY_TABLE for destination in destinations]
+    streams = _ensure_streams(mapping, noun, places)
     gone = mapping.streams.exclude(pk__in=[stream.pk for stream in streams])
     if EVERY_TABLE in names:
         gone = gone.exclude(noun=noun, destination_name__in=destinations)

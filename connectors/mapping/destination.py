@@ -7,10 +7,18 @@ from pydantic import Field
 
 from connectors.mapping.base import Contract, Problem, Rule, rule
 from connectors.mapping.enums import DestinationType, SslMode
-from connectors.mapping.fields import Bucket, RequiredText, SchemaName, Secret, Suffix, Text
+from connectors.mapping.env import is_reference
+from connectors.mapping.fields import Bucket, RequiredText, SchemaName, Secret, Suffix, Text, has_userinfo
 from connectors.mapping.source import EMPTY, PgsqlServer, Port
 
 DEFAULT_REDSHIFT_PORT = 5439
+
+
+@rule("endpoint_url")
+def _no_credentials_in_address(store: "ObjectStore") -> Iterator[Problem]:
+    if not is_reference(store.endpoint_url) and has_userinfo(store.endpoint_url):
+        message = "must not hold a username or password; give access_key_id and secret_access_key"
+        yield Problem(("endpoint_url",), message)
 
 
 @rule("access_key_id", "secret_access_key", "session_token")
@@ -30,7 +38,7 @@ def _whole_credentials(store: "ObjectStore") -> Iterator[Problem]:
 class ObjectStore(Contract):
     """Optional keys for S3-compatible stores; without them the standard AWS environment is used."""
 
-    rules: ClassVar[tuple[Rule, ...]] = (_whole_credentials,)
+    rules: ClassVar[tuple[Rule, ...]] = (_no_credentials_in_address, _whole_credentials)
 
     endpoint_url: Text = Field(default="", description="address of an S3-compatible store other than AWS")
     region: Text = Field(default="", description="region of the bucket")

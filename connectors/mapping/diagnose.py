@@ -13,7 +13,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from connectors.mapping.base import Contract
 from connectors.mapping.destination import DESTINATIONS
-from connectors.mapping.errors import Issue
+from connectors.mapping.errors import INVALID, Issue
 from connectors.mapping.mapping import SPECS, Mapping, RedisConfig
 from connectors.mapping.mapping_rules import Draft, View, mapping_problems
 from connectors.mapping.messages import issue_of, keys_of, unknown_key
@@ -23,6 +23,7 @@ ChosenBy = TypeVar("ChosenBy", bound=StrEnum)
 Loc = tuple[str | int, ...]
 
 _A_DICTIONARY = "expected a dictionary of keys and values"
+REQUIRED, WRONG_TYPE = "required", "wrong_type"
 _EXTRAS = ("redis", "get_table_name", "process_dict")
 
 
@@ -32,16 +33,16 @@ class Diagnosis:
     def __init__(self) -> None:
         self.issues: list[Issue] = []
 
-    def add(self, loc: Loc, message: str) -> None:
+    def add(self, loc: Loc, message: str, code: str = INVALID) -> None:
         """Note a mistake, once."""
-        issue = Issue(loc, message)
+        issue = Issue(loc, message, code)
         if issue not in self.issues:
             self.issues.append(issue)
 
     def draft(self, model: type[Contract], raw: object, loc: Loc) -> Draft | None:
         """Read a part as far as it can be read, noting what is wrong with it."""
         if not isinstance(raw, AnyMapping):
-            self.add(loc, _A_DICTIONARY)
+            self.add(loc, _A_DICTIONARY, WRONG_TYPE)
             return None
         try:
             return Draft(model.model_validate(raw))
@@ -49,7 +50,7 @@ class Diagnosis:
             lines = error.errors(include_input=False, include_url=False)
         for line in lines:
             issue = issue_of(line, model, loc)
-            self.add(issue.loc, issue.message)
+            self.add(issue.loc, issue.message, issue.code)
         draft = _partial(model, raw)
         for problem in draft.value.problems(draft.unknown):
             self.add((*loc, *problem.loc), problem.message)
@@ -60,15 +61,15 @@ class Diagnosis:
     ) -> Draft | None:
         """Read a part whose model is chosen by one of its keys."""
         if not isinstance(raw, AnyMapping):
-            self.add(loc, _A_DICTIONARY)
+            self.add(loc, _A_DICTIONARY, WRONG_TYPE)
             return None
         choices = ", ".join(repr(each.value) for each in models)
         if key not in raw:
-            self.add((*loc, key), f"is required: one of {choices}")
+            self.add((*loc, key), f"is required: one of {choices}", REQUIRED)
             return None
         model = next((model for each, model in models.items() if each == raw[key]), None)
         if model is None:
-            self.add((*loc, key), f"expected one of {choices}")
+            self.add((*loc, key), f"expected one of {choices}", "not_a_choice")
             return None
         return self.draft(model, raw, loc)
 
@@ -79,7 +80,7 @@ class Diagnosis:
         except ValidationError as error:
             for line in error.errors(include_input=False, include_url=False):
                 issue = issue_of({**line, "loc": (name, *line["loc"])}, model, ())
-                self.add(issue.loc, issue.message)
+                self.add(issue.loc, issue.message, issue.code)
 
 
 def diagnose_settings(model: type[Contract], raw: object) -> list[Issue]:
@@ -97,12 +98,12 @@ def diagnose_mapping(raw: object) -> list[Issue]:
     known = keys_of(Mapping)
     for key in raw:
         if key not in known:
-            diagnosis.add((str(key),), unknown_key(str(key), known))
+            diagnosis.add((str(key),), unknown_key(str(key), known), "unknown_key")
     source = None
     if "source" in raw:
         source = diagnosis.typed_draft(raw["source"], ("source",), "source_type", SOURCES)
     else:
-        diagnosis.add(("source",), "is required: where rows come from")
+        diagnosis.add(("source",), "is required: where rows come from", REQUIRED)
     destinations = _destinations(diagnosis, raw)
     specs = _specs(diagnosis, raw)
     if raw.get("redis") is not None:
@@ -125,11 +126,11 @@ def _place(issue: Issue) -> tuple[int, int]:
 
 def _destinations(diagnosis: Diagnosis, raw: AnyMapping[Any, Any]) -> dict[str, Draft]:
     if "destination" not in raw:
-        diagnosis.add(("destination",), "is required: destinations by name; write {} for none")
+        diagnosis.add(("destination",), "is required: destinations by name; write {} for none", REQUIRED)
         return {}
     named = raw["destination"]
     if not isinstance(named, AnyMapping):
-        diagnosis.add(("destination",), _A_DICTIONARY)
+        diagnosis.add(("destination",), _A_DICTIONARY, WRONG_TYPE)
         return {}
     if isinstance(named.get("destination_type"), str):
         message = "holds destinations by name; put this one under a name of your choice, as in {'main': {...}}"

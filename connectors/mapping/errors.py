@@ -2,7 +2,10 @@
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+
+INVALID = "invalid"
+"""Code of mistakes that have no code of their own: values that a rule of the contract refuses."""
 
 _PLAIN_KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
 
@@ -27,10 +30,12 @@ class Issue:
     Attributes:
         loc: keys and list positions that lead to the mistake; empty for the document as a whole.
         message: what was expected and what to do, in plain words; never a value of the document.
+        code: the kind of mistake, for programs; it stays the same when the words change.
     """
 
     loc: tuple[str | int, ...]
     message: str
+    code: str = field(default=INVALID, compare=False)
 
     @property
     def path(self) -> str:

@@ -3,10 +3,10 @@
 import copy
 from typing import Any
 
+from pydantic import BaseModel
+
 from connectors.mapping.export import to_dict
 from connectors.mapping.fields import MASK
-from connectors.mapping.mapping import Mapping
-from connectors.mapping.settings import ServiceSettings
 
 PLACE_KEYS = (
     "url",
@@ -24,7 +24,7 @@ PLACE_KEYS = (
 """Keys that say where a secret is sent, and how safely: when one changes, the secret must be given again."""
 
 
-def keep_secrets(raw: dict[str, Any], stored: Mapping | ServiceSettings) -> dict[str, Any]:
+def keep_secrets(raw: dict[str, Any], stored: BaseModel) -> dict[str, Any]:
     """Replace masks in an edited document by the secrets that are stored.
 
     A secret is kept only when the part it belongs to still points to the same place; else the mask stays, and
@@ -33,7 +33,7 @@ def keep_secrets(raw: dict[str, Any], stored: Mapping | ServiceSettings) -> dict
 
     Args:
         raw: the edited document, as to_dict showed it before; it is not changed.
-        stored: the document as it was.
+        stored: the document as it was, or a part of one.
 
     Returns:
         A copy of the document, ready for parse_mapping or parse_settings. It holds secrets in the clear.

@@ -9,7 +9,7 @@ from pydantic import BaseModel
 from pydantic_core import ErrorDetails
 
 from connectors.mapping.base import RULE
-from connectors.mapping.errors import Issue
+from connectors.mapping.errors import INVALID, Issue
 
 _SENTENCES = {
     "string_type": "expected text",
@@ -23,6 +23,14 @@ _SENTENCES = {
     "float_parsing": "expected a number",
     "finite_number": "expected a finite number",
     "invalid_key": "keys must be text",
+}
+_CODES = {
+    "missing": "required",
+    "extra_forbidden": "unknown_key",
+    "enum": "not_a_choice",
+    "literal_error": "not_a_choice",
+    "invalid_key": "wrong_type",
+    "finite_number": "out_of_range",
 }
 _LIMITS = {
     "greater_than_equal": ("ge", "expected {} or more"),
@@ -41,7 +49,15 @@ def issue_of(error: ErrorDetails, model: type[BaseModel], at: Sequence[str | int
         at: where the validated part stands in the document.
     """
     where = tuple(error["loc"])
-    return Issue((*at, *_without_key_marks(where)), _sentence(error, model, where))
+    return Issue((*at, *_without_key_marks(where)), _sentence(error, model, where), _code(error["type"]))
+
+
+def _code(kind: str) -> str:
+    if kind in _LIMITS:
+        return "out_of_range"
+    if kind.endswith(("_type", "_parsing")):
+        return "wrong_type"
+    return _CODES.get(kind, INVALID)
 
 
 def _without_key_marks(where: tuple[str | int, ...]) -> tuple[str | int, ...]:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
+from connectors import egress
 from connectors.base import Options
 from connectors.errors import ConnectorError
 from connectors.postgres.errors import Side
@@ -33,6 +34,7 @@ class Probe:
         read_only: Whether the session may write.
         steps: What was found so far.
         session: Once signed in.
+        addresses: Of the server, once resolved; each may be connected to.
     """
 
     address: Address
@@ -41,6 +43,7 @@ class Probe:
     read_only: bool
     steps: list[Step] = field(default_factory=list)
     session: Session | None = None
+    addresses: list[str] = field(default_factory=list)
 
     @property
     def connected(self) -> Session:
@@ -70,20 +73,25 @@ class Probe:
         """The host's name."""
         host = self.address.host
         try:
-            found = socket.getaddrinfo(host, self.address.tcp_port, type=socket.SOCK_STREAM)
-        except OSError:
+            self.addresses = egress.permitted_addresses(host, self.address.tcp_port)
+        except egress.ConnectionForbidden as refusal:
+            return FAILED, str(refusal)
+        if not self.addresses:
             return FAILED, f"the host name {host} is unknown; check `url`"
-        return OK, f"{host} is {', '.join(sorted({str(entry[4][0]) for entry in found}))}"
+        return OK, f"{host} is {', '.join(sorted(self.addresses))}"
 
     def reach(self) -> Finding:
         """The port."""
         host, port = self.address.host, self.address.tcp_port
-        try:
-            socket.create_connection((host, port), timeout=self.options.connect_timeout_s).close()
-        except OSError as error:
-            reason = "did not answer in time" if isinstance(error, TimeoutError) else "refused the connection"
-            return FAILED, f"{host}, port {port}, {reason}; check `url`, `port` and firewalls"
-        return OK, f"port {port} is open"
+        reason = "refused the connection"
+        for address in self.addresses:
+            try:
+                socket.create_connection((address, port), timeout=self.options.connect_timeout_s).close()
+            except OSError as error:
+                reason = "did not answer in time" if isinstance(error, TimeoutError) else "refused the connection"
+            else:
+                return OK, f"port {port} is open"
+        return FAILED, f"{host}, port {port}, {reason}; check `url`, `port` and firewalls"
 
     def sign_in(self) -> Finding:
         """User, password and database."""

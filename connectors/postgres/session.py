@@ -12,8 +12,9 @@ import psycopg2.extensions
 from psycopg2 import sql
 from pydantic import SecretStr
 
+from connectors import egress
 from connectors.base import Options
-from connectors.errors import Stopped
+from connectors.errors import ConfigError, Stopped
 from connectors.postgres.errors import Side, mapped, translate
 
 #: Sessions under this name only read, so they may be ignored when transactions are looked for that could still write.
@@ -250,8 +251,12 @@ class Session:
 
 def _connect(address: Address, side: Side, options: Options, *, read_only: bool) -> psycopg2.extensions.connection:
     name = f"{READER_NAME if read_only else WRITER_NAME}:{side.stream}"
+    addresses = _permitted(address, side)
     parameters: dict[str, Any] = {
-        "host": address.host,
+        # libpq wants a name for each address. It connects to those that were looked at here, so that the name cannot
+        # mean another one a moment later.
+        "host": ",".join([address.host] * len(addresses)),
+        "hostaddr": ",".join(addresses),
         "port": address.tcp_port,
         "dbname": address.db_name,
         "user": address.username or None,
@@ -267,6 +272,18 @@ def _connect(address: Address, side: Side, options: Options, *, read_only: bool)
         **{key: value for key, value in parameters.items() if value is not None}
     )
     return connection
+
+
+def _permitted(address: Address, side: Side) -> list[str]:
+    try:
+        found = egress.permitted_addresses(address.host, address.tcp_port)
+    except egress.ConnectionForbidden as refusal:
+        raise side.error(ConfigError, str(refusal)) from None
+    if not found:
+        # libpq would ask again, and connect to whatever it is told then.
+        message = "the host name is unknown; check `url`; it can succeed when tried again"
+        raise side.error(side.unavailable, message)
+    return found
 
 
 def _one(cursor: psycopg2.extensions.cursor) -> tuple[Any, ...]:

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from migrations_app.admin import endpoints, mappings, outbox, queue, runs, settings, streams
+from migrations_app.admin import endpoints, mappings, outbox, queue, runs, settings, streams, tokens
 
-__all__ = ["endpoints", "mappings", "outbox", "queue", "runs", "settings", "streams"]
+__all__ = ["endpoints", "mappings", "outbox", "queue", "runs", "settings", "streams", "tokens"]

@@ -1,8 +1,7 @@
-"""Form fields made from the contract's own, and the contract's issues for the parts that forms hold."""
+"""Form fields made from the contract's own."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from enum import StrEnum
 from typing import Any, get_args
 
@@ -16,12 +15,6 @@ from unfold.widgets import (
     UnfoldBooleanSwitchWidget,
 )
 
-from connectors.mapping import Issue
-from connectors.mapping.base import Contract
-from connectors.mapping.diagnose import Diagnosis
-from connectors.mapping.env import EnvRef
-from connectors.mapping.references import ReferenceRefused
-from migrations_app import secrets
 from migrations_app.admin.secret_fields import SecretFormField
 
 
@@ -46,22 +39,6 @@ def contract_field(key: str, info: FieldInfo) -> forms.Field:
     if int in types:
         return forms.IntegerField(widget=UnfoldAdminIntegerFieldWidget, **common)
     return forms.CharField(widget=UnfoldAdminTextInputWidget, **common)
-
-
-def part_issues(part: type[Contract], raw: Mapping[str, Any]) -> list[Issue]:
-    """Return every mistake of a source or destination, references that are refused included."""
-    diagnosis = Diagnosis()
-    diagnosis.draft(part, raw, ())
-    for key, value in raw.items():
-        try:
-            reference = EnvRef.parse(value) if isinstance(value, str) else None
-            if reference is not None:
-                secrets.check_allowed(reference.name)
-        except ReferenceRefused as refusal:
-            diagnosis.add((key,), str(refusal))
-        except ValueError as error:
-            diagnosis.add((key,), str(error))
-    return diagnosis.issues
 
 
 def _types(annotation: Any) -> set[Any]:

@@ -15,8 +15,10 @@ from connectors.mapping.destination import DESTINATIONS
 from connectors.mapping.source import SOURCES
 from migrations_app import documents, secrets
 from migrations_app.admin.base import BaseAdmin
-from migrations_app.admin.contract_fields import contract_field, field_name, part_issues
+from migrations_app.admin.contract_fields import contract_field, field_name
+from migrations_app.admin.managing import ManagedElsewhere
 from migrations_app.admin.secret_fields import ForgetField, SecretFormField
+from migrations_app.endpoints_io import part_issues
 from migrations_app.models import Destination, Source
 
 Contracts = Mapping[SourceType, type[Contract]] | Mapping[DestinationType, type[Contract]]
@@ -114,7 +116,7 @@ def _form(model: type[Source] | type[Destination], type_key: str, contracts: Con
     return type(f"{model.__name__}Form", (EndpointForm,), members)
 
 
-class EndpointAdmin(BaseAdmin):
+class EndpointAdmin(ManagedElsewhere, BaseAdmin):
     """What both have in common."""
 
     search_fields = ("name",)

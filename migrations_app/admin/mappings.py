@@ -11,13 +11,15 @@ from django.http import HttpRequest
 from connectors.mapping import RedisConfig
 from migrations_app import secrets, starting
 from migrations_app.admin.base import BaseAdmin
-from migrations_app.admin.contract_fields import part_issues
+from migrations_app.admin.managing import ManagedElsewhere, origin_of
 from migrations_app.admin.run_action import may_start
 from migrations_app.admin.secret_fields import SecretFormField
 from migrations_app.admin.specs import SPEC_INLINES, DestinationInline, MappingPartFormSet
+from migrations_app.endpoints_io import part_issues
 from migrations_app.enums import ACTIVE_STATES
 from migrations_app.models import Mapping, Run, RunEvent, Stream
 from migrations_app.streams import sync_streams
+from migrations_app.verbs import pausing
 
 _REDIS = {"redis_url": "redis.url", "redis_password": "redis.password"}
 
@@ -34,7 +36,8 @@ class MappingForm(forms.ModelForm):  # type: ignore[type-arg]
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.fields["priority"].required = False
+        if "priority" in self.fields:
+            self.fields["priority"].required = False
         for name, path in _REDIS.items():
             field = self.fields.get(name)
             if isinstance(field, SecretFormField):
@@ -68,16 +71,16 @@ class MappingForm(forms.ModelForm):  # type: ignore[type-arg]
 
 
 @admin.register(Mapping)
-class MappingAdmin(BaseAdmin):
+class MappingAdmin(ManagedElsewhere, BaseAdmin):
     """Jobs: what to copy from where to where, and when."""
 
     form = MappingForm
-    list_display = ("id", "source", "enabled", "description", "updated_at")
-    list_filter = ("enabled", "source__source_type")
+    list_display = ("id", "source", "enabled", "kept", "description", "updated_at")
+    list_filter = ("enabled", "managed_by", "source__source_type")
     search_fields = ("id", "description")
     list_select_related = ("source",)
     autocomplete_fields = ("source",)
-    actions = ("run_now",)
+    actions = ("run_now", "pause", "resume")
     fieldsets = (
         (None, {"fields": ("id", "enabled", "priority", "description", "source")}),
         (
@@ -118,6 +121,25 @@ class MappingAdmin(BaseAdmin):
     def has_run_permission(self, request: HttpRequest) -> bool:
         """Running is a permission of its own."""
         return request.user.has_perm("migrations_app.run_mapping")
+
+    @admin.display(description="kept", ordering="managed_by")
+    def kept(self, mapping: Mapping) -> Any:
+        """Where it is kept: here, or in a repository."""
+        return origin_of(mapping)
+
+    @admin.action(description="Pause", permissions=["run"])
+    def pause(self, request: HttpRequest, queryset: Any) -> None:
+        """Schedule nothing of the selected mappings, wherever they are kept."""
+        for mapping in queryset:
+            pausing.pause(mapping)
+            messages.success(request, f"{mapping.pk} is not scheduled any more.")
+
+    @admin.action(description="Resume", permissions=["run"])
+    def resume(self, request: HttpRequest, queryset: Any) -> None:
+        """Schedule the selected mappings and all their streams again."""
+        for mapping in queryset:
+            pausing.resume(mapping)
+            messages.success(request, f"{mapping.pk} is scheduled again.")
 
     @admin.action(description="Run now", permissions=["run"])
     def run_now(self, request: HttpRequest, queryset: Any) -> None:

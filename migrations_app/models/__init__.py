@@ -10,16 +10,19 @@ from migrations_app.models.schedules import Drain, StreamSchedule
 from migrations_app.models.settings import ServiceSettings
 from migrations_app.models.specs import ApiSpec, CollectionSpec, SpecRow, TableSpec, TopicSpec
 from migrations_app.models.streams import Checkpoint, Stream
+from migrations_app.models.tokens import ApiToken, IdempotencyKey
 from migrations_app.models.totals import StreamTotals
 
 __all__ = [
     "ApiSpec",
+    "ApiToken",
     "Channel",
     "Checkpoint",
     "CollectionSpec",
     "Destination",
     "Drain",
     "Heartbeat",
+    "IdempotencyKey",
     "Mapping",
     "MappingDestination",
     "OutboxEntry",

@@ -16,6 +16,7 @@ class Endpoint(models.Model):
     name = models.CharField(max_length=200, unique=True)
     config = models.JSONField(default=dict, blank=True, editable=False)
     secrets = SealedField()
+    sent = models.JSONField(null=True, editable=False, help_text="The document as it was sent; see sent.py.")
     created_at = models.DateTimeField(auto_now_add=True)
     updated_at = models.DateTimeField(auto_now=True)
 
@@ -91,12 +92,26 @@ class Mapping(models.Model):
     process_dict = models.CharField(
         max_length=300, blank=True, help_text="Kafka: dotted name of the function that changes a record."
     )
+    sent = models.JSONField(null=True, editable=False, help_text="The document as it was sent; see sent.py.")
+    managed_by = models.CharField(
+        max_length=50,
+        blank=True,
+        editable=False,
+        help_text="What keeps it elsewhere, such as ci; pages then only show it.",
+    )
+    origin = models.JSONField(default=dict, blank=True, editable=False, help_text="Where it is kept then.")
+    bundle = models.CharField(
+        max_length=100, blank=True, editable=False, db_index=True, help_text="The bundle that owns it."
+    )
     created_at = models.DateTimeField(auto_now_add=True)
     updated_at = models.DateTimeField(auto_now=True)
 
     class Meta:
         ordering = ("id",)
-        permissions = (("run_mapping", "Can run mappings"),)
+        permissions = (
+            ("run_mapping", "Can run mappings"),
+            ("preview_data", "Can see rows of sources"),
+        )
 
     def __str__(self) -> str:
         return self.id

@@ -34,6 +34,7 @@ class ServiceSettings(models.Model):
         default=dict, blank=True, help_text="Further keys of the contract that have no field here."
     )
     secrets = SealedField()
+    sent = models.JSONField(null=True, editable=False, help_text="The document as it was sent; see sent.py.")
     updated_at = models.DateTimeField(auto_now=True)
 
     class Meta:

@@ -10,10 +10,14 @@ from django.conf import settings
 from connectors import mapping as contract
 from connectors import registry
 from connectors.base import Options, Step
+from connectors.mapping import SourceType
 from migrations_app import mapping_io
-from migrations_app.models import Mapping
+from migrations_app.endpoints_io import DESTINATION, SOURCE
+from migrations_app.models import Destination, Mapping, Source
 
 FAILED = "failed"
+#: Its name is that of the schema, or of the prefix, that a test looks at.
+_NOBODYS_SOURCE = contract.PgsqlSource(source_type=SourceType.PGSQL, url="localhost", db_name="connection_test")
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,11 +67,45 @@ def test_ends(mapping_id: str) -> list[TestedEnd]:
         MappingError: See `load`.
         SecretUnreadableError: See `load`.
     """
-    mapping = load(mapping_id)
+    return test_document(mapping_id, load(mapping_id))
+
+
+def test_document(label: str, mapping: contract.Mapping) -> list[TestedEnd]:
+    """Test the ends of a mapping that need not be stored.
+
+    Args:
+        label: Who asks: the mapping's id.
+        mapping: With its references resolved.
+    """
     options = Options(**settings.DMS_OPTIONS)
-    source = registry.probe_source(mapping.source, mapping.specs, mapping_id, options)
+    source = registry.probe_source(mapping.source, mapping.specs, label, options)
     ends = [TestedEnd("source", tuple(source))]
     for name, config in mapping.destination.items():
-        steps = registry.probe_destination(config, mapping.source, mapping_id, options)
+        steps = registry.probe_destination(config, mapping.source, label, options)
         ends.append(TestedEnd(f"destination {name}", tuple(steps)))
     return ends
+
+
+def test_source(row: Source) -> TestedEnd:
+    """Test a source by itself.
+
+    Raises:
+        MappingError: It breaks the contract, or a reference leads nowhere.
+        SecretUnreadableError: A secret's key is gone.
+    """
+    config: Any = SOURCE.resolved(SOURCE.load(row))
+    return TestedEnd("source", tuple(registry.probe_source(config, (), row.name, Options(**settings.DMS_OPTIONS))))
+
+
+def test_destination(row: Destination) -> TestedEnd:
+    """Test a destination by itself: for the source of a mapping that uses it, or for one that nobody has.
+
+    Raises:
+        MappingError: It breaks the contract, or a reference leads nowhere.
+        SecretUnreadableError: A secret's key is gone.
+    """
+    config: Any = DESTINATION.resolved(DESTINATION.load(row))
+    user = row.mappings.select_related("source").first()
+    source: Any = SOURCE.resolved(SOURCE.load(user.source)) if user else _NOBODYS_SOURCE
+    steps = registry.probe_destination(config, source, row.name, Options(**settings.DMS_OPTIONS))
+    return TestedEnd("destination", tuple(steps))

@@ -10,7 +10,8 @@ from connectors import mapping as contract
 from connectors import registry
 from connectors.verbs import FoundTable
 from migrations_app import mapping_io
-from migrations_app.models import Mapping
+from migrations_app.endpoints_io import SOURCE
+from migrations_app.models import Mapping, Source
 from migrations_app.verbs.connections import load
 
 _COPIED_KINDS = frozenset({"table", "partitioned table", "collection"})
@@ -33,6 +34,16 @@ def discover(mapping_id: str, *, schema: str | None = None) -> list[FoundTable]:
         ConnectorError: The source cannot be asked.
     """
     return registry.discover(load(mapping_id).source, mapping_id, schema)
+
+
+def discover_source(row: Source, *, schema: str | None = None) -> list[FoundTable]:
+    """Everything in a source that could be copied.
+
+    Raises:
+        MappingError, SecretUnreadableError, ConnectorError: See `discover`.
+    """
+    config: Any = SOURCE.resolved(SOURCE.load(row))
+    return registry.discover(config, row.name, schema)
 
 
 def propose(mapping_id: str, found: Sequence[FoundTable]) -> ProposedMapping:

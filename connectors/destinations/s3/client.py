@@ -18,6 +18,7 @@ from botocore import exceptions as boto
 from botocore.config import Config as ClientConfig
 from botocore.loaders import Loader
 
+from connectors import egress
 from connectors.base import Options
 from connectors.destinations.s3.errors import Side
 from connectors.destinations.s3.failures import ERRORS, failure_of
@@ -72,7 +73,7 @@ class Client:
         on_repeat: Called each time a request is repeated.
 
     Raises:
-        ConfigError: The address or region is none.
+        ConfigError: The address or region is none, or the store lies where this installation does not connect to.
     """
 
     def __init__(
@@ -95,6 +96,10 @@ class Client:
         except (*ERRORS, ValueError) as error:
             message = f"the store's address cannot be used ({type(error).__name__}); check `endpoint_url` and `region`"
             raise side.error(ConfigError, message) from None
+        try:
+            egress.check(self._s3.meta.endpoint_url)
+        except egress.ConnectionForbidden as refusal:
+            raise side.error(ConfigError, str(refusal)) from None
         self.endpoint_url: str = self._s3.meta.endpoint_url
         self.is_encrypted = urlsplit(self.endpoint_url).scheme == "https"
 

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from urllib.parse import urlsplit
 
+from connectors import egress
 from connectors.base import Options, Step
 from connectors.destinations.s3.client import Client
 from connectors.destinations.s3.errors import ObjectChanged, ObjectMissing, Side
@@ -94,10 +95,12 @@ class _Probe:
     def _resolve(self) -> Finding:
         host, port = self._address()
         try:
-            found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-        except OSError:
+            found = egress.permitted_addresses(host, port)
+        except egress.ConnectionForbidden as refusal:
+            return FAILED, str(refusal)
+        if not found:
             return FAILED, f"the host name {host} is unknown; check `endpoint_url` and `region`"
-        return OK, f"{host} is {', '.join(sorted({str(entry[4][0]) for entry in found}))}"
+        return OK, f"{host} is {', '.join(sorted(found))}"
 
     def _connect(self) -> Finding:
         host, port = self._address()

@@ -53,7 +53,13 @@ class Command(BaseCommand):
             "--allow-deletes", type=int, metavar="N", help="approve up to N deletions that mirroring's guard refuses"
         )
         parser.add_argument("--queue", action="store_true", help="leave it to the workers, and do not wait for the end")
-        parser.add_argument("--run", type=uuid.UUID, metavar="UUID", help="execute this queued run, as a worker does")
+        parser.add_argument(
+            "--run",
+            type=uuid.UUID,
+            action="append",
+            metavar="UUID",
+            help="execute this queued run, as a worker does; several of them one after the other",
+        )
         parser.add_argument(
             "--trigger",
             choices=[kind.value for kind in TriggerKind],
@@ -138,17 +144,22 @@ class Command(BaseCommand):
         return self._execute(run, lambda: plan, options, watch)
 
     def _execute_queued(self, options: dict[str, Any]) -> list[Run]:
-        """A run that is in the queue: what is wrong with its plan is its outcome."""
-        run = (
-            Run.objects.filter(pk=options["run"], stream__mapping=options["mapping_id"])
-            .select_related("stream")
-            .first()
-        )
-        if run is None:
-            raise refusal([f"{options['mapping_id']}: it has no run {options['run']}"])
+        """Runs that are in the queue: what is wrong with the plan of one is its outcome."""
+        mapping_id = options["mapping_id"]
+        queued = Run.objects.filter(pk__in=options["run"], stream__mapping=mapping_id).select_related("stream")
+        found = {run.pk: run for run in queued}
+        if missing := [str(pk) for pk in options["run"] if pk not in found]:
+            raise refusal([f"{mapping_id}: it has no run {', '.join(missing)}"])
         watch = Watch()
-        with watch.signals(), self._showing(run, options) as onlooker:
-            return [execute_queued(run, watch=watch, onlooker=onlooker)]
+        outcomes: list[Run] = []
+        with watch.signals():
+            for pk in options["run"]:
+                if outcomes and watch.look() is not None:
+                    self._is_cut_short = True
+                    break
+                with self._showing(found[pk], options) as onlooker:
+                    outcomes.append(execute_queued(found[pk], watch=watch, onlooker=onlooker))
+        return outcomes
 
     def _execute(self, run: Run, plan: Callable[[], Plan], options: dict[str, Any], watch: Watch) -> Run:
         with self._showing(run, options) as onlooker:

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import json
 from argparse import ArgumentParser
-from datetime import UTC, datetime
-from itertools import islice
+from dataclasses import asdict
+from datetime import datetime
 from typing import Any
-from zoneinfo import ZoneInfo
 
 from django.core.management.base import BaseCommand
 
 from migrations_app.management.listing import write_rows
 from migrations_app.models import Stream
-from migrations_app.scheduling.following import with_cron
-from migrations_app.scheduling.times import due_times
+from migrations_app.scheduling.coming import coming
 from migrations_app.settings_io import schedule_settings
 
 
@@ -31,12 +29,10 @@ class Command(BaseCommand):
 
     def handle(self, *_args: Any, **options: Any) -> None:
         is_on, zone = schedule_settings()
-        chosen = Stream.objects.select_related("schedule")
+        chosen = Stream.objects.all()
         if options["mapping_id"]:
             chosen = chosen.filter(mapping=options["mapping_id"])
-        now = datetime.now(UTC)
-        found = [_coming(stream, zone, now, max(1, options["next"])) for stream in with_cron(chosen) if stream.cron]
-        found.sort(key=lambda each: each["next"] or ["9999"])
+        found = [asdict(each) for each in coming(chosen, zone, max(1, options["next"]))]
         if options["json"]:
             self.stdout.write(json.dumps({"is_on": is_on, "timezone": zone, "streams": found}, indent=2))
             return
@@ -46,18 +42,6 @@ class Command(BaseCommand):
             self.stdout.write("no stream has a schedule; give a table a `cron` other than self-managed")
         if not is_on:
             self.stdout.write("nothing is scheduled now: `fastapi_server` is off in the service settings")
-
-
-def _coming(stream: Any, zone: str, now: datetime, count: int) -> dict[str, Any]:
-    schedule = getattr(stream, "schedule", None)
-    return {
-        "stream": stream.unique_id,
-        "cron": stream.cron,
-        "next": [at.astimezone(ZoneInfo(zone)).isoformat() for at in islice(due_times(stream.cron, zone, now), count)],
-        "skips": schedule.skips if schedule else 0,
-        "misfires": schedule.misfires if schedule else 0,
-        "problem": schedule.problem if schedule else "",
-    }
 
 
 def _row(each: dict[str, Any]) -> tuple[str, ...]:
