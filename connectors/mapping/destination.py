@@ -7,7 +7,7 @@ from pydantic import Field
 
 from connectors.mapping.base import Contract, Problem, Rule, rule
 from connectors.mapping.enums import DestinationType, SslMode
-from connectors.mapping.env import is_reference
+from connectors.mapping.env import EnvRef
 from connectors.mapping.fields import Bucket, RequiredText, SchemaName, Secret, Suffix, Text, has_userinfo
 from connectors.mapping.source import EMPTY, PgsqlServer, Port
 
@@ -16,7 +16,9 @@ DEFAULT_REDSHIFT_PORT = 5439
 
 @rule("endpoint_url")
 def _no_credentials_in_address(store: "ObjectStore") -> Iterator[Problem]:
-    if not is_reference(store.endpoint_url) and has_userinfo(store.endpoint_url):
+    reference = EnvRef.parse(store.endpoint_url)
+    written = store.endpoint_url if reference is None else reference.default or ""
+    if has_userinfo(written):
         message = "must not hold a username or password; give access_key_id and secret_access_key"
         yield Problem(("endpoint_url",), message)
 

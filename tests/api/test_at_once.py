@@ -14,7 +14,8 @@ from tests.api.serving import Service, run_service
 from tests.controlplane.builders import raw_mapping, raw_table
 from tests.databases import new_database
 
-pytestmark = pytest.mark.slow
+# One worker, so that the services are started once.
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("api_at_once")]
 
 _TABLES = 200
 _AT_ONCE = 16

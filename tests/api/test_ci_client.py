@@ -22,7 +22,8 @@ from tests.databases import PgDatabase
 
 _DOCUMENTED = (PROJECT / "docs" / "ci.md").read_text()
 
-pytestmark = pytest.mark.slow
+# One worker, so that the service is started once.
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("api_ci_client")]
 
 
 @dataclass

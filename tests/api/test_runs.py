@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-import uuid
 from datetime import timedelta
 from typing import Any
 
@@ -184,7 +183,7 @@ def test_log_is_read_on_from_its_last_line(api: Caller) -> None:
     assert [line["message"] for line in api.get(f"/runs/{run.pk}/logs?level=warning").body["items"]] == ["line 3"]
 
 
-@pytest.mark.parametrize("run_id", ["nonsense", str(uuid.uuid4()), "%00"])
+@pytest.mark.parametrize("run_id", ["nonsense", "22222222-2222-4222-8222-222222222222", "%00"])
 def test_unknown_run_is_not_found(api: Caller, run_id: str) -> None:
     assert api.get(f"/runs/{run_id}").status == 404
     assert api.get(f"/triggers/{run_id}").status == 404

@@ -9,6 +9,7 @@ import pytz
 from hypothesis import strategies as st
 
 from connectors.mapping import FieldType, KeyType, PartitionFormat, SaslMechanism, SecurityProtocol, SslMode
+from connectors.mapping.fields import has_userinfo
 
 Raw = dict[str, Any]
 
@@ -86,9 +87,10 @@ sources: dict[str, st.SearchStrategy[Raw]] = {
     "api": _source("api", {"db_name": plain_words}, _login | {"url": _urls, "token": secrets}),
 }
 
-_store_access = st.fixed_dictionaries({}, optional={"endpoint_url": texts, "region": texts}) | st.fixed_dictionaries(
-    {"access_key_id": secrets, "secret_access_key": secrets}, optional={"session_token": secrets}
-)
+_endpoints = texts.filter(lambda text: not has_userinfo(text))
+_store_access = st.fixed_dictionaries(
+    {}, optional={"endpoint_url": _endpoints, "region": texts}
+) | st.fixed_dictionaries({"access_key_id": secrets, "secret_access_key": secrets}, optional={"session_token": secrets})
 _buckets = st.from_regex(r"[a-z0-9][a-z0-9.-]{1,9}[a-z0-9]", fullmatch=True) | references
 _schemas = words | references
 

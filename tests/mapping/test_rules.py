@@ -194,6 +194,8 @@ DESTINATION_RULES: list[tuple[dict[str, Any], str, str]] = [
     (S3_DESTINATION | {"s3_bucket_name": ...}, ".s3_bucket_name", "is required"),
     (S3_DESTINATION | {"s3_suffix": "/x"}, ".s3_suffix", "a suffix may hold"),
     (S3_DESTINATION | {"access_key_id": "env:ID"}, ".secret_access_key", "go together"),
+    (S3_DESTINATION | {"endpoint_url": "http://key:secret@store.example"}, ".endpoint_url", "username or password"),
+    (S3_DESTINATION | {"endpoint_url": "env:S3_URL:-http://key:secret@store"}, ".endpoint_url", "username or password"),
     (S3_DESTINATION | {"session_token": "env:T"}, ".session_token", "give all three or none"),
     (REDSHIFT_DESTINATION | {"host": ...}, ".host", "is required"),
     (REDSHIFT_DESTINATION | {"s3_bucket_name": ...}, ".s3_bucket_name", "is required"),
