@@ -43,13 +43,14 @@ def needs_refill(reading: Reading, position: PgPosition, added_columns: Collecti
     return True
 
 
-def warn_of_earlier_snapshots(position: PgPosition | None, selected: tuple[Selected, ...], report: RunReport) -> None:
+def warn_of_earlier_snapshots(position: PgPosition, selected: tuple[Selected, ...], report: RunReport) -> None:
     """Dumping: say which columns mean something else in this snapshot than in the one before it."""
-    now = {} if position is None else forms_of(selected)
+    if position.mode is not Mode.DUMPING:
+        return
     changed = {
         name: form.against(position.forms[name])
-        for name, form in now.items()
-        if position is not None and name in position.forms and position.forms[name] != form
+        for name, form in forms_of(selected).items()
+        if name in position.forms and position.forms[name] != form
     }
     if changed:
         report.warn(

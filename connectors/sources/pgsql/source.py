@@ -125,7 +125,8 @@ class PgsqlTableSource(Source):
         if self._stream.mode is Mode.DUMPING:
             if self._table is not None:
                 self._report.rows_expected = self._table.estimated_rows
-            warn_of_earlier_snapshots(self._position(request.position), self._selected, self._report)
+            if request.position is not None:
+                warn_of_earlier_snapshots(_parsed(request.position), self._selected, self._report)
             yield from dump(self._reader, self._stream, self._selected, self._dumped(), self._report, self._table)
             return
         reading = self.reading()
