@@ -24,7 +24,6 @@ from pymongo.errors import (
     OperationFailure,
     PyMongoError,
 )
-from pymongo.uri_parser import parse_uri
 
 from connectors import egress
 from connectors.errors import (
@@ -34,12 +33,11 @@ from connectors.errors import (
     DestinationError,
     DestinationUnavailable,
 )
+from connectors.mongo_servers import refuse_forbidden
 
 #: Codes of MongoDB for wrong credentials and for a missing right.
 #: Source: github.com/mongodb/mongo/blob/master/src/mongo/base/error_codes.yml
 _AUTH_CODES = frozenset({13, 18, 8000})
-
-_SRV = "mongodb+srv://"
 
 Document = dict[str, Any]
 
@@ -83,12 +81,8 @@ class MongoStore:
             self._collection: Collection[Document] = self._client[db_name][collection_name]
 
     def _check_servers(self, url: str) -> None:
-        """Refuse servers that this installation does not connect to; those behind a SRV record are looked up first."""
         try:
-            egress.check(url)
-            if url.startswith(_SRV):
-                for host, port in parse_uri(url, connect_timeout=self._timeout_s)["nodelist"]:
-                    egress.permitted_addresses(host, port)
+            refuse_forbidden(url, self._timeout_s)
         except egress.ConnectionForbidden as refusal:
             message = f"{self.name}.url: {refusal}"
             raise ConfigError(message, connector=f"mongo store {self.name}", stream="all streams") from None

@@ -17,8 +17,10 @@ from pymongo.collection import Collection
 from pymongo.errors import PyMongoError
 
 from connectors.base import Options
-from connectors.errors import ConnectorError, Stopped
+from connectors.egress import ConnectionForbidden
+from connectors.errors import ConfigError, ConnectorError, Stopped
 from connectors.mapping import MongoSource
+from connectors.mongo_servers import refuse_forbidden
 from connectors.sources.mongo.errors import CONNECTOR, mapped, translate
 
 T = TypeVar("T")
@@ -61,8 +63,14 @@ class Session:
         Raises:
             SourceUnavailable, SourceAuthFailed, ConfigError, SourceError: As they say.
         """
+        arguments = client_arguments(self._config, self._options)
         with mapped(self.stream):
-            self._client = pymongo.MongoClient(**client_arguments(self._config, self._options))
+            try:
+                refuse_forbidden(arguments["host"], self._options.connect_timeout_s)
+            except ConnectionForbidden as refusal:
+                message = f"`url`: {refusal}"
+                raise ConfigError(message, connector=CONNECTOR, stream=self.stream) from None
+            self._client = pymongo.MongoClient(**arguments)
         self.now()
         # A login is only tried by a command that needs one.
         self.call(lambda: self.database.command("ping"))

@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 from pymongo.errors import AutoReconnect, CursorNotFound, InvalidURI, OperationFailure, PyMongoError
 
+from connectors import egress
 from connectors.base import Options
 from connectors.errors import (
     ConfigError,
@@ -169,3 +170,13 @@ def test_errors_say_what_to_do_and_quote_nothing(error: Exception, kind: type[Co
 def test_address_that_is_none_is_refused() -> None:
     with pytest.raises(ConfigError, match="mongodb://host:27017"):
         Session(config("mongodb://"), "s", Options()).open()
+
+
+@pytest.mark.parametrize("url", ["127.0.0.1:27017", "mongodb://reader:secret@db.example.org,127.0.0.1/shop"])
+def test_servers_that_the_installation_forbids_are_not_connected_to(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(egress, "_policy", lambda: egress.Policy.of(egress.LOOPBACK, ()))
+    session = Session(config(url), "shop", Options(connect_timeout_s=2))
+    with pytest.raises(ConfigError, match=r"`url`: 127\.0\.0\.1 is at an address .* DMS_ALLOWED_NETWORKS") as raised:
+        session.open()
+    assert "secret" not in str(raised.value)
+    session.close()
