@@ -214,7 +214,11 @@ def test_connection_cut_while_rows_are_read(table: PgDatabase) -> None:
     with opened(table, "t", **DUMPING) as (_, rows):
         batches = rows.batches(TIMEZONE)
         next(batches)
-        table.rows("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE 'COPY%%'", ())
+        table.rows(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND query LIKE 'COPY%%'",
+            (),
+        )
         with pytest.raises(SourceUnavailable):
             list(batches)
 
@@ -223,7 +227,11 @@ def test_connection_cut_before_the_read_is_abandoned(table: PgDatabase) -> None:
     with opened(table, "t", **DUMPING) as (_, rows):
         batches = rows.batches(TIMEZONE)
         next(batches)
-        table.rows("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE 'COPY%%'", ())
+        table.rows(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND query LIKE 'COPY%%'",
+            (),
+        )
         batches.close()  # type: ignore[attr-defined]  # a generator
 
 

@@ -72,9 +72,7 @@ def rebuild(table: TableState, stream: Stream) -> Rebuilt:
     objects = table.objects
     findings = check(table, stream).findings
     if not any(each.problem not in _BESIDE_THE_TABLE for each in findings):
-        beside = (
-            "; what `manifest --check` names lies beside the table, and is for you to move away" if findings else ""
-        )
+        beside = "; what `manifest --check` names lies beside the table, for you to move away" if findings else ""
         raise _error(objects, ConfigError, f"the manifest is in order, so there is nothing to rebuild{beside}")
     stored = objects.read(MANIFEST_KEY)
     old: Manifest | None = None

@@ -360,6 +360,7 @@ def add_part(bucket: Bucket, prefix: str, make: Callable[[pa.Table], pa.Table]) 
         "snapshot": None,
         "byte_count": len(file.getvalue()),
         "etag": etag,
+        "arrow_bytes": made.nbytes,
     }
     document["parts"].append([known[name] for name in document["part_fields"]])
     bucket.put(f"{prefix}_dms/manifest.json", json.dumps(document).encode())
