@@ -10,7 +10,7 @@ from django.core.management import call_command
 from pydantic import SecretStr
 from pytest_django import Settings
 
-from connectors import egress, stores
+from connectors import egress, mongo_servers
 from connectors.errors import ConfigError
 from connectors.stores import MongoStore
 from controlplane.sandbox import MongoServer
@@ -250,7 +250,7 @@ def test_store_and_bucket_at_a_forbidden_address_are_not_connected_to(
     with pytest.raises(ConfigError, match="DMS_ALLOWED_NETWORKS"):
         MongoStore("dashboard_store", SecretStr("mongodb://127.0.0.1:1"), "d", "c", timeout_s=1)
     # No name server here has such a record: what one would answer is put in its place.
-    monkeypatch.setattr(stores, "parse_uri", lambda *_, **__: {"nodelist": [("127.0.0.1", 27017)]})
+    monkeypatch.setattr(mongo_servers, "parse_uri", lambda *_, **__: {"nodelist": [("127.0.0.1", 27017)]})
     with pytest.raises(ConfigError, match="DMS_ALLOWED_NETWORKS"):
         MongoStore("dashboard_store", SecretStr("mongodb+srv://store.invalid"), "d", "c", timeout_s=1)
     lake = {"destination_type": "s3", "s3_bucket_name": "lake", "endpoint_url": "http://localhost:9"}

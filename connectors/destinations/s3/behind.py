@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Self
 
 
 class Behind:
-    """One thread. `close` in any case.
+    """One thread. Used as a context, or with `close` in any case.
 
     Args:
         name: Of the thread.
-        most: So many calls may wait; whoever asks for one more waits too.
+        most: So many calls may wait behind the one that is being made; whoever asks for one more waits too.
     """
 
     def __init__(self, name: str, most: int) -> None:
@@ -20,6 +21,12 @@ class Behind:
         self._most = most
         self._asked: deque[Future[None]] = deque()
         self._has_failed = False
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
     def call(self, job: Callable[[], None]) -> None:
         """Have a call made after all earlier ones.

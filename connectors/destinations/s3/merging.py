@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -139,11 +139,11 @@ class Merge:
         for each in rewrites:
             _, number = targets.pop(each.part.key, (None, None))
             new.discard(-1 if number is None else number)
-            tasks.append(self._rewriting(each, routes, buckets, number, is_gaining=number in gaining))
+            tasks.append(self._rewriting(each, routes, buckets, number, tasks, is_gaining=number in gaining))
         for part, number in targets.values():
             new.discard(number)
             task = Rewrite(part, self._staging.columns)
-            tasks.append(self._rewriting(task, routes, buckets, number, is_gaining=number in gaining))
+            tasks.append(self._rewriting(task, routes, buckets, number, tasks, is_gaining=number in gaining))
         tasks += [
             self._adding(buckets, routes.first_partition + number, number, is_gaining=number in gaining)
             for number in sorted(new)
@@ -188,9 +188,19 @@ class Merge:
         return found
 
     def _rewriting(
-        self, task: Rewrite, routes: Routes, buckets: Buckets, joining: int | None, *, is_gaining: bool
+        self,
+        task: Rewrite,
+        routes: Routes,
+        buckets: Buckets,
+        joining: int | None,
+        tasks: Sequence[object],
+        *,
+        is_gaining: bool,
     ) -> Callable[[], int]:
-        """The job of one part; with the number of a partition whose new rows it takes as far as it has room."""
+        """The job of one part; with the number of a partition whose new rows it takes as far as it has room.
+
+        `tasks` are all jobs of the set, known when they begin.
+        """
 
         def job() -> int:
             sizes = self._work.form.sizes
@@ -204,7 +214,7 @@ class Merge:
                 task.leaving,
                 rows.take(room, _room(task.part, sizes)),
             )
-            done = rewrite(self._work, whole)
+            done = rewrite(self._work, whole, is_alone=len(tasks) == 1)
             if done.is_empty:
                 self._publication.remove(task.part)
             elif done.local is not None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Self
 
@@ -15,6 +16,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from connectors.arrow.arrays import of_numpy, one_array
+from connectors.destinations.s3.behind import Behind
 from connectors.destinations.s3.buckets import BucketNumbers, Buckets, runs
 from connectors.destinations.s3.keys import Flags, Positions
 from connectors.destinations.s3.manifest import Part
@@ -61,8 +63,14 @@ class Rewritten:
     is_empty: bool = False
 
 
-def rewrite(work: Work, task: Rewrite) -> Rewritten:
-    """Make a part's new content on local disk. Publishes nothing."""
+def rewrite(work: Work, task: Rewrite, *, is_alone: bool = False) -> Rewritten:
+    """Make a part's new content on local disk. Publishes nothing.
+
+    Args:
+        work: The table.
+        task: What is to become of the part.
+        is_alone: No other part is rewritten at the same time, so that a row group may be written beside the next one.
+    """
     with local_copy(work, task.part) as path, pq.ParquetFile(path) as old, _Staged(work, task) as staged:
         joining = iter(task.joining)
         first = next(joining, None)
@@ -72,11 +80,16 @@ def rewrite(work: Work, task: Rewrite) -> Rewritten:
         file = work.part_file()
         updated = 0
         try:
-            for table, replacing, leaving in _slices(work, task, old, staged):
-                changed, count = _updated(table, replacing, leaving, task.columns)
-                updated += count
-                for batch in changed.to_batches():
-                    file.write(batch)
+            with Behind("parquet", 0) as behind:
+                for table, replacing, leaving in _slices(work, task, old, staged):
+                    changed, count = _updated(table, replacing, leaving, task.columns)
+                    updated += count
+                    for batch in changed.to_batches():
+                        behind.call(partial(file.write, batch))
+                    if not is_alone:
+                        # Two parts are in memory already.
+                        behind.finish()
+                behind.finish()
             if first is not None:
                 file.write(first)
                 for batch in joining:
@@ -189,14 +202,23 @@ def _in_order(table: pa.Table, start: int) -> pa.Table:
 
 
 def _differs(work: Work, task: Rewrite, old: pq.ParquetFile, staged: _Staged) -> bool:
-    """True as soon as one image does; most rows that are read twice bring nothing new."""
+    """True as soon as one image does; most rows that are read twice bring nothing new.
+
+    What was changed mostly has another bookmark, so that one column tells.
+    """
+    first = tuple(name for name in task.columns if name == work.bookmark)
+    rest = tuple(name for name in task.columns if name != work.bookmark)
+    return any(_differs_in(work, task, old, staged, columns) for columns in (first, rest) if columns)
+
+
+def _differs_in(work: Work, task: Rewrite, old: pq.ParquetFile, staged: _Staged, columns: tuple[str, ...]) -> bool:
     for group in _touched_groups(task, old):
         work.check_stop()
-        table = old.read_row_group(group, columns=list(task.columns), use_threads=False)
+        table = old.read_row_group(group, columns=list(columns), use_threads=False)
         for start, past, replacing in staged.slices(group, table.num_rows):
             if replacing is None:
                 continue
-            differences = _differences(table.slice(start, past - start), replacing, task.columns)
+            differences = _differences(table.slice(start, past - start), replacing, columns)
             if any(np.any(changed) for _, changed in differences):
                 return True
     return False

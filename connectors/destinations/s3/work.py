@@ -79,6 +79,11 @@ class Work:
         """Dumps are appended and so have no key at the destination."""
         return self.stream.mode is Mode.DUMPING
 
+    @property
+    def bookmark(self) -> str | None:
+        """Name of the bookmark's column, None without one."""
+        return getattr(self.stream.spec, "bookmark_column", None)
+
     def error(self, kind: type[ConnectorError], message: str) -> ConnectorError:
         """An error of this destination and stream."""
         return kind(message, connector=CONNECTOR, stream=self.stream.unique_id)
