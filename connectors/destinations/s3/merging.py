@@ -22,6 +22,9 @@ from connectors.destinations.s3.rewriting import ROW, Rewrite, rewrite
 from connectors.destinations.s3.staging import Staging
 from connectors.destinations.s3.work import Work, side_by_side
 
+#: The part with the changes, and the last one, whose keys are read again in every run.
+_FEW = 2
+
 
 @dataclass(frozen=True, slots=True)
 class Merged:
@@ -214,7 +217,7 @@ class Merge:
                 task.leaving,
                 rows.take(room, _room(task.part, sizes)),
             )
-            done = rewrite(self._work, whole, is_alone=len(tasks) == 1)
+            done = rewrite(self._work, whole, has_room=len(tasks) <= _FEW)
             if done.is_empty:
                 self._publication.remove(task.part)
             elif done.local is not None:

@@ -63,13 +63,13 @@ class Rewritten:
     is_empty: bool = False
 
 
-def rewrite(work: Work, task: Rewrite, *, is_alone: bool = False) -> Rewritten:
+def rewrite(work: Work, task: Rewrite, *, has_room: bool = False) -> Rewritten:
     """Make a part's new content on local disk. Publishes nothing.
 
     Args:
         work: The table.
         task: What is to become of the part.
-        is_alone: No other part is rewritten at the same time, so that a row group may be written beside the next one.
+        has_room: So few parts are rewritten that a row group may be written while the next one is read.
     """
     with local_copy(work, task.part) as path, pq.ParquetFile(path) as old, _Staged(work, task) as staged:
         joining = iter(task.joining)
@@ -85,10 +85,10 @@ def rewrite(work: Work, task: Rewrite, *, is_alone: bool = False) -> Rewritten:
                     changed, count = _updated(table, replacing, leaving, task.columns)
                     updated += count
                     for batch in changed.to_batches():
-                        behind.call(partial(file.write, batch))
-                    if not is_alone:
-                        # Two parts are in memory already.
-                        behind.finish()
+                        if has_room:
+                            behind.call(partial(file.write, batch))
+                        else:
+                            file.write(batch)
                 behind.finish()
             if first is not None:
                 file.write(first)
