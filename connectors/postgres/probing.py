@@ -10,17 +10,13 @@ from datetime import UTC, datetime
 
 from connectors import egress
 from connectors.base import Options
-from connectors.errors import ConnectorError
 from connectors.postgres.errors import Side
 from connectors.postgres.session import Address, Session
+from connectors.steps import FAILED, OK, WARNING, Finding, take_steps
 from connectors.verbs import Step
 
-OK, WARNING, FAILED = "ok", "warning", "failed"
 _OLDEST_SERVER = 12
 _STATEMENT_TIMEOUT_S = 10
-
-#: Outcome and detail of a step.
-Finding = tuple[str, str]
 
 
 @dataclass(slots=True)
@@ -56,18 +52,10 @@ class Probe:
     def run(self, checks: Mapping[str, Callable[[], Finding]]) -> list[Step]:
         """Do the steps in their order until one fails; closes the session."""
         try:
-            for name, check in checks.items():
-                try:
-                    outcome, detail = check()
-                except ConnectorError as error:
-                    outcome, detail = FAILED, error.message
-                self.steps.append(Step(name, outcome, detail))
-                if outcome == FAILED:
-                    break
+            return take_steps(checks, self.steps)
         finally:
             if self.session is not None:
                 self.session.close()
-        return self.steps
 
     def resolve(self) -> Finding:
         """The host's name."""

@@ -11,7 +11,8 @@ from connectors.base import Options, Step
 from connectors.destinations.pgsql.target import NAME_BYTES
 from connectors.mapping import PgsqlDestination as Config
 from connectors.postgres.errors import destination_side
-from connectors.postgres.probing import FAILED, OK, WARNING, Finding, Probe, bounded
+from connectors.postgres.probing import Probe, bounded
+from connectors.steps import FAILED, OK, WARNING, Finding
 
 _ALL_CHECKS_SINCE = 14
 _CLOCK_TOLERANCE_S = 5.0

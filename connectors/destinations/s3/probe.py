@@ -16,13 +16,10 @@ from connectors.destinations.s3.errors import ObjectChanged, ObjectMissing, Side
 from connectors.destinations.s3.target import STATE_DIRECTORY, encoded
 from connectors.errors import ConnectorError
 from connectors.mapping import S3Destination as Config
+from connectors.steps import FAILED, OK, WARNING, Finding, take_steps
 
-OK, WARNING, FAILED = "ok", "warning", "failed"
 _WAIT_S = 10
 _PORTS = {"http": 80, "https": 443}
-
-#: Outcome and detail of a step.
-Finding = tuple[str, str]
 
 
 def probe(config: Config, kind: str, db_name: str, *, label: str, options: Options | None = None) -> list[Step]:
@@ -64,21 +61,12 @@ class _Probe:
             "multipart upload": self._upload,
             "delete": self._delete,
         }
-        steps: list[Step] = []
         try:
-            for name, check in checks.items():
-                try:
-                    outcome, detail = check()
-                except ConnectorError as error:
-                    outcome, detail = FAILED, error.message
-                steps.append(Step(name, outcome, detail))
-                if outcome == FAILED:
-                    break
+            return take_steps(checks, [])
         finally:
             if self._made is not None:
                 self._clean_up(self._made)
                 self._made.close()
-        return steps
 
     def _clean_up(self, client: Client) -> None:
         """Delete what a failed step left; a store that refused the step may refuse this too."""

@@ -11,13 +11,11 @@ from connectors.errors import ConnectorError
 from connectors.mapping import CollectionSpec, Mode, MongoSource
 from connectors.sources.mongo import looking
 from connectors.sources.mongo.session import Session, client_arguments
+from connectors.steps import FAILED, OK, WARNING, Finding, take_steps
 
-OK, WARNING, FAILED = "ok", "warning", "failed"
 _CLOCK_TOLERANCE_S = 30.0
 #: Of `hello`: MongoDB 4.4.
 _OLDEST_WIRE = 9
-
-Finding = tuple[str, str]
 
 
 def probe(config: MongoSource, specs: Sequence[CollectionSpec], *, label: str, options: Options) -> list[Step]:
@@ -40,17 +38,9 @@ def probe(config: MongoSource, specs: Sequence[CollectionSpec], *, label: str, o
         "collections": partial(_collections, session, specs, steps),
     }
     try:
-        for name, check in checks.items():
-            try:
-                outcome, detail = check()
-            except ConnectorError as error:
-                outcome, detail = FAILED, error.message
-            steps.append(Step(name, outcome, detail))
-            if outcome == FAILED:
-                break
+        return take_steps(checks, steps)
     finally:
         session.close()
-    return steps
 
 
 def _sign_in(session: Session, config: MongoSource) -> Finding:

@@ -10,10 +10,11 @@ from connectors.base import Options, Step
 from connectors.errors import ConnectorError
 from connectors.mapping import Mode, PgsqlSource, TableSpec
 from connectors.postgres.errors import source_side
-from connectors.postgres.probing import FAILED, OK, WARNING, Finding, Probe, bounded
+from connectors.postgres.probing import Probe, bounded
 from connectors.postgres.session import Session
 from connectors.sources.pgsql.catalog import Table, list_tables, load_sequence, load_table
 from connectors.sources.pgsql.dumping import query_columns, query_source
+from connectors.steps import FAILED, OK, WARNING, Finding
 
 _CLOCK_TOLERANCE_S = 30.0
 #: Tables that are not looked at within this time are named as such.
