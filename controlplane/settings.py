@@ -12,6 +12,7 @@ from typing import Any
 
 import environ
 from django.core.exceptions import ImproperlyConfigured
+from django.templatetags.static import static
 
 from controlplane import environment, keys
 
@@ -270,6 +271,8 @@ UNFOLD = {
     "SITE_TITLE": "Data migration",
     "SITE_HEADER": "Data migration",
     "SHOW_VIEW_ON_SITE": False,
+    "STYLES": [lambda request: static("dms/unfold_fixes.css")],  # noqa: ARG005 - unfold's signature
+    "SCRIPTS": [lambda request: static("dms/unfold_fixes.js")],  # noqa: ARG005 - unfold's signature
 }
 
 # --- Logs -----------------------------------------------------------------------------------------
