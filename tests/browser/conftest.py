@@ -7,7 +7,7 @@ new at the start of each test.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -17,9 +17,11 @@ from playwright.sync_api import Browser, Page, sync_playwright
 from tests.browser import chromium
 from tests.browser.people import Role
 from tests.browser.site import Site, run_site
-from tests.browser.visiting import visiting
+from tests.browser.visiting import open_pages, visiting
 
 HERE = Path(__file__).parent
+#: For pictures of pages on which tests have failed.
+PICTURES = HERE.parents[1] / "var" / "browser"
 
 PageOf = Callable[..., Page]
 
@@ -30,6 +32,21 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if item.path.is_relative_to(HERE):
             item.add_marker(pytest.mark.xdist_group("browser"))
             item.add_marker(pytest.mark.timeout(180))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Leave a picture of each page on which a test has failed."""
+    report = yield
+    if report.when == "call" and report.failed:
+        PICTURES.mkdir(parents=True, exist_ok=True)
+        for number, page in enumerate(open_pages()):
+            path = PICTURES / f"{item.name.replace('/', '_')}-{number}.png"
+            page.screenshot(path=path, full_page=True)
+            report.sections.append(("picture", f"{path} of {page.url}"))
+    return report
 
 
 @pytest.fixture(scope="session")

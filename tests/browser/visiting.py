@@ -95,6 +95,11 @@ def visiting(browser: Browser, site: Site, role: Role | None, *, dark: bool = Fa
         context.close()
 
 
+def open_pages() -> list[Page]:
+    """All pages that are open now."""
+    return list(_complaints)
+
+
 def assert_no_complaints(page: Page) -> None:
     """Nothing has gone wrong on the page since the last look."""
     found = list(_complaints[page].found)
