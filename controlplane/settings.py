@@ -277,8 +277,8 @@ UNFOLD = {
     "SITE_HEADER": "Data migration",
     "SITE_SYMBOL": "sync_alt",
     "SHOW_VIEW_ON_SITE": False,
-    "STYLES": [lambda _request: static("dms/dms.css")],
-    "SCRIPTS": [lambda _request: static("dms/dms.js")],
+    "STYLES": [lambda _request: static("dms/unfold_fixes.css"), lambda _request: static("dms/dms.css")],
+    "SCRIPTS": [lambda _request: static("dms/unfold_fixes.js"), lambda _request: static("dms/dms.js")],
     "SIDEBAR": {"show_search": False, "navigation": "migrations_app.admin.sidebar.navigation"},
 }
 
