@@ -10,9 +10,17 @@ from django.db.models import OuterRef, QuerySet, Subquery
 from django.utils import timezone
 
 from migrations_app.enums import ACTIVE_STATES, RunState
-from migrations_app.models import Run, Stream
+from migrations_app.models import Mapping, Run, Stream
 from migrations_app.settings_io import schedule_settings
-from migrations_app.standing.judging import ActiveRun, Facts, LastRun, Verdict, of_stream
+from migrations_app.standing.judging import (
+    ActiveRun,
+    Facts,
+    LastRun,
+    Standing,
+    Verdict,
+    of_mapping,
+    of_stream,
+)
 
 _COLUMNS = {
     "is_part": "active",
@@ -59,6 +67,17 @@ def verdicts(streams: QuerySet[Stream], now: datetime | None = None) -> dict[int
 def verdict(stream: Stream, now: datetime | None = None) -> Verdict:
     """How one stream stands."""
     return verdicts(Stream.objects.filter(pk=stream.pk), now)[stream.pk]
+
+
+def mapping_verdicts(mappings: QuerySet[Mapping], now: datetime | None = None) -> dict[str, Verdict]:
+    """How each of these mappings stands, by its id: six queries."""
+    streams = Stream.objects.filter(mapping__in=mappings.order_by().values("pk"))
+    owners = dict(streams.order_by().values_list("pk", "mapping_id"))
+    standings: dict[str, list[Standing]] = {}
+    for pk, found in verdicts(streams, now).items():
+        standings.setdefault(owners[pk], []).append(found.standing)
+    enabled = mappings.order_by().values_list("pk", "enabled")
+    return {pk: of_mapping(standings.get(pk, ()), is_enabled=is_enabled) for pk, is_enabled in enabled}
 
 
 def _or_empty(name: str, value: Any) -> Any:
