@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
+from itertools import pairwise
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -78,7 +79,7 @@ def fill(slots: Sequence[Slot]) -> None:
 
 def _slots(zone: ZoneInfo, bounds: Sequence[datetime]) -> list[Slot]:
     local = [moment.astimezone(zone) for moment in bounds]
-    return [Slot(begin, end) for begin, end in zip(local, local[1:], strict=False)]
+    return [Slot(begin, end) for begin, end in pairwise(local)]
 
 
 def _midnight(day: date, zone: ZoneInfo) -> datetime:

@@ -170,7 +170,7 @@ def _copy_runs(streams: list[Stream]) -> None:
     quote = connection.ops.quote_name
     fresh = "lower(hex(randomblob(16)))" if is_sqlite else "gen_random_uuid()"
     made_here = {"id": fresh, "trigger_id": fresh, "stream_id": "s.id"}
-    columns = [(field, field.column) for field in Run._meta.concrete_fields]
+    columns = [(field, str(field.column)) for field in Run._meta.concrete_fields]
     values = [
         made_here.get(column) or _shifted(field, f"r.{quote(column)}", is_sqlite=is_sqlite) for field, column in columns
     ]
