@@ -12,7 +12,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from migrations_app.enums import RunState, StopReason
-from migrations_app.progress import human_seconds
+from migrations_app.formats import human_seconds
 
 #: A due time, or a queued run, that nobody has taken for longer is late; as long as the scheduler may be silent.
 LATE_AFTER_S = 180.0
