@@ -15,4 +15,8 @@ class Migration(migrations.Migration):
                 name="run_history",
             ),
         ),
+        migrations.AddIndex(
+            model_name="run",
+            index=models.Index(fields=["stream", "-created_at"], name="run_of_stream"),
+        ),
     ]

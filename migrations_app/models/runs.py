@@ -79,6 +79,8 @@ class Run(models.Model):
                 condition=Q(finished_at__isnull=False),
                 name="run_history",
             ),
+            # How the last run of each stream ended: asked of all streams at once when all of them fail.
+            models.Index(fields=("stream", "-created_at"), name="run_of_stream"),
         )
         constraints = (
             models.UniqueConstraint(

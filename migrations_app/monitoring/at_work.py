@@ -44,6 +44,11 @@ class Working:
     left_s: float | None
     is_stopping: bool
 
+    @property
+    def percent(self) -> int | None:
+        """The share as people read it; not all of it before it is."""
+        return None if self.share is None else int(self.share * 100)
+
 
 @dataclass(frozen=True, slots=True)
 class AtWork:

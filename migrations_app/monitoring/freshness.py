@@ -43,12 +43,14 @@ class Freshness:
         wanting: The first streams of each standing that wants attention.
         others: The first of the rest that is expected to run, the stalest at the front.
         others_count: How many there are of those.
+        has_success: Whether any stream has ever succeeded.
     """
 
     counts: dict[Standing, int]
     wanting: dict[Standing, list[StreamAge]]
     others: list[StreamAge]
     others_count: int
+    has_success: bool
 
     @property
     def total(self) -> int:
@@ -86,6 +88,7 @@ def look(now: datetime, limit: int = 20) -> Freshness:
         wanting={standing: _named(pks[:limit], named) for standing, pks in by_standing.items() if pks},
         others=_named(others[:limit], named),
         others_count=len(others),
+        has_success=any(each.last_success_at for each in facts.values()),
     )
 
 
