@@ -279,6 +279,7 @@ UNFOLD = {
     "SHOW_VIEW_ON_SITE": False,
     "STYLES": [lambda _request: static("dms/unfold_fixes.css"), lambda _request: static("dms/dms.css")],
     "SCRIPTS": [lambda _request: static("dms/unfold_fixes.js"), lambda _request: static("dms/dms.js")],
+    "DASHBOARD_CALLBACK": "migrations_app.admin.home.dashboard",
     "SIDEBAR": {"show_search": False, "navigation": "migrations_app.admin.sidebar.navigation"},
 }
 

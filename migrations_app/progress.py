@@ -71,7 +71,7 @@ class Display:
         """Phase, rows, rows/s, bytes and, where the number of rows is known, what is left."""
         run, report = progress.run, progress.report
         seconds = max(time.monotonic() - self._began, 1e-3)
-        parts = [f"{self._stream_id}: {_WORDS.get(report.phase, report.phase)}"]
+        parts = [f"{self._stream_id}: {phase_words(report.phase)}"]
         if run.read:
             parts += [f"{run.read:,} row{'s' if run.read > 1 else ''}", f"{run.read / seconds:,.0f} rows/s"]
         if report.bytes_moved:
@@ -80,6 +80,11 @@ class Display:
         if left is not None:
             parts.append(f"about {human_seconds(left)} left")
         return ", ".join(parts)
+
+
+def phase_words(phase: str) -> str:
+    """What a run in this phase does."""
+    return _WORDS.get(phase or "open", phase)
 
 
 def _seconds_left(done: int, expected: int | None, seconds: float) -> float | None:
