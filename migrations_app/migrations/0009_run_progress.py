@@ -6,7 +6,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("migrations_app", "0007_api"),
+        ("migrations_app", "0008_audit"),
     ]
 
     operations = [

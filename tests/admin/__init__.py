@@ -1,1 +1,1 @@
-"""What people see in the admin."""
+"""The pages that operators use."""
