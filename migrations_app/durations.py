@@ -16,7 +16,7 @@ _LEAST = 3
 # A window function would read all runs that a stream ever had; this reads the last ones, from the end of an index.
 _OF_ONE = (
     "SELECT * FROM (SELECT id, stream_id, started_at, finished_at FROM migrations_app_run"
-    " WHERE stream_id = %s AND state = %s AND \"trigger\" <> %s ORDER BY created_at DESC LIMIT %s) AS last"
+    ' WHERE stream_id = %s AND state = %s AND "trigger" <> %s ORDER BY created_at DESC LIMIT %s) AS last'
 )
 
 

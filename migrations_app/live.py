@@ -16,6 +16,8 @@ from datetime import UTC, datetime
 from django.db import Error, connection, transaction
 
 from connectors.base import Commit, Position, RunReport
+from migrations_app import runs
+from migrations_app.enums import EventLevel
 from migrations_app.models import Checkpoint, Run, RunProgress, StreamTotals
 
 logger = logging.getLogger(__name__)
@@ -26,6 +28,19 @@ RECORD_EVERY_S = 2.0
 #: Rates are those of about so many seconds.
 _RECENT_S = 30.0
 _KEPT_PHASES = 50
+#: Phases of a run as people read them; one without an entry is shown as it is.
+_WORDS = {
+    "open": "connecting",
+    "fields": "looking for fields",
+    "copy": "first copy",
+    "dump": "copying one snapshot",
+    "follow": "reading what changed",
+    "buffer": "reading once more what changed within buffer_updation_lag",
+    "delete": "comparing keys for deletions",
+    "columns": "adding columns",
+    "indexes": "building indexes",
+    "compact": "merging small files",
+}
 _FIELDS = tuple(field.name for field in RunProgress._meta.concrete_fields if not field.primary_key)
 
 
@@ -48,6 +63,16 @@ class CommitRow:
     updated: int
     deleted: int
     byte_count: int
+
+
+def phase_words(phase: str) -> str:
+    """A phase, for people."""
+    return _WORDS.get(phase, phase)
+
+
+def phase_alone(phase: str) -> str:
+    """The phase without what a backfill says after its first word: a key, which is a value of a row."""
+    return phase.partition(" ")[0]
 
 
 def commit_rows(progress: RunProgress) -> list[CommitRow]:
@@ -74,6 +99,7 @@ class LiveRecord:
         self._committed_at = time.monotonic()
         self._record_at = self._committed_at + RECORD_EVERY_S
         self._was: object = None
+        self._logged = 0
 
     def opened(self, position: Position | None) -> None:
         """Both ends are connected; the stream stands there."""
@@ -114,11 +140,14 @@ class LiveRecord:
         """Write down what is known now, unless nothing of it is new."""
         self._note_phase()
         row = self._row()
-        what = [getattr(row, name) for name in _FIELDS if name != "at"]
+        what = [len(self._report.warnings), *(getattr(row, name) for name in _FIELDS if name != "at")]
         if what == self._was:
             return
+        warnings = self._report.warnings[self._logged :]
         try:
             with transaction.atomic():
+                for sentence in warnings:
+                    runs.log(self._run, EventLevel.WARNING, sentence)
                 RunProgress.objects.bulk_create(
                     [row], update_conflicts=True, update_fields=_FIELDS, unique_fields=["run"]
                 )
@@ -128,10 +157,10 @@ class LiveRecord:
                 connection.close()
         else:
             self._was = what
+            self._logged += len(warnings)
 
     def _note_phase(self) -> None:
-        # A backfill says after its first word how far it is.
-        phase = self._report.phase.partition(" ")[0]
+        phase = phase_alone(self._report.phase)
         if not self._phases or self._phases[-1][0] != phase:
             self._phases.append((phase, round(time.time(), 3)))
 
