@@ -95,6 +95,7 @@ DMS_READY_MIRROR_S = env.float("DMS_READY_MIRROR_S", default=3600.0)
 # --- Django ---------------------------------------------------------------------------------------
 INSTALLED_APPS = [
     "unfold",
+    "unfold.contrib.filters",
     # urls.py imports the admin's pages; commands, which start many times an hour, do without them.
     "django.contrib.admin.apps.SimpleAdminConfig",
     "django.contrib.auth",

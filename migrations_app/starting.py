@@ -100,13 +100,20 @@ def select(mapping: Mapping, *, table: str | None = None, destination: str | Non
     return streams
 
 
-def queue(streams: Sequence[Stream], *, allow_deletes: int | None = None, requested_by: str = "") -> Started:
+def queue(
+    streams: Sequence[Stream],
+    *,
+    allow_deletes: int | None = None,
+    requested_by: str = "",
+    trigger: TriggerKind = TriggerKind.API,
+) -> Started:
     """Queue a run for each of these streams of one mapping, and see to it that somebody executes them.
 
     Args:
         streams: Which ones.
         allow_deletes: Deletions that are approved for these runs.
         requested_by: Who asks.
+        trigger: By which way.
     """
     started = Started(uuid.uuid4())
     for stream in streams:
@@ -114,7 +121,7 @@ def queue(streams: Sequence[Stream], *, allow_deletes: int | None = None, reques
             started.runs.append(
                 runs.queue(
                     stream,
-                    trigger=TriggerKind.API,
+                    trigger=trigger,
                     trigger_id=started.trigger_id,
                     allow_deletes=allow_deletes,
                     requested_by=requested_by,
@@ -140,7 +147,7 @@ def queue_backfills(planned: Sequence[Plan], selection: Selection, *, requested_
     return started
 
 
-def retry(run: Run, *, requested_by: str = "") -> Run:
+def retry(run: Run, *, requested_by: str = "", trigger: TriggerKind = TriggerKind.API) -> Run:
     """Queue a run that does what an ended one was to do, from where its stream is now.
 
     Raises:
@@ -148,7 +155,7 @@ def retry(run: Run, *, requested_by: str = "") -> Run:
     """
     new = runs.queue(
         run.stream,
-        trigger=TriggerKind(run.trigger) if run.request else TriggerKind.API,
+        trigger=TriggerKind(run.trigger) if run.request else trigger,
         allow_deletes=run.allow_deletes,
         requested_by=requested_by,
         request=run.request,

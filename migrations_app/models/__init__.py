@@ -6,7 +6,7 @@ from migrations_app.models.audit import AuditEntry
 from migrations_app.models.heartbeats import Heartbeat
 from migrations_app.models.mappings import Destination, Mapping, MappingDestination, Source
 from migrations_app.models.outbox import Channel, OutboxEntry
-from migrations_app.models.runs import Run, RunEvent
+from migrations_app.models.runs import Run, RunEvent, RunProgress
 from migrations_app.models.schedules import Drain, StreamSchedule
 from migrations_app.models.settings import ServiceSettings
 from migrations_app.models.specs import ApiSpec, CollectionSpec, SpecRow, TableSpec, TopicSpec
@@ -30,6 +30,7 @@ __all__ = [
     "OutboxEntry",
     "Run",
     "RunEvent",
+    "RunProgress",
     "ServiceSettings",
     "Source",
     "SpecRow",
