@@ -1,4 +1,4 @@
-"""Remember the last test of a connection, and who may ask for one."""
+"""Remember the last test of a connection."""
 
 from __future__ import annotations
 
@@ -20,17 +20,9 @@ def _last_test(model_name: str) -> Any:
 
 
 class Migration(migrations.Migration):
-    dependencies = (("migrations_app", "0007_api"),)
+    dependencies = (("migrations_app", "0008_audit"),)
 
     operations = (
         _last_test("source"),
         _last_test("destination"),
-        migrations.AlterModelOptions(
-            name="source",
-            options={
-                "abstract": False,
-                "ordering": ("name",),
-                "permissions": (("test_connection", "Can test connections and look at what sources hold"),),
-            },
-        ),
     )

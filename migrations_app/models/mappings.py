@@ -49,7 +49,7 @@ class Source(Endpoint):
 
     class Meta(Endpoint.Meta):
         abstract = False
-        permissions = (("test_connection", "Can test connections and look at what sources hold"),)
+        permissions = (("test_connection", "Can test connections and discover what a source holds"),)
 
 
 class Destination(Endpoint):
