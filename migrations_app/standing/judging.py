@@ -12,7 +12,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from migrations_app.enums import RunState, StopReason
-from migrations_app.formats import human_seconds
+from migrations_app.formats import human_age
 
 #: A due time, or a queued run, that nobody has taken for longer is late; as long as the scheduler may be silent.
 LATE_AFTER_S = 180.0
@@ -160,11 +160,11 @@ def _active(facts: Facts, run: ActiveRun, now: datetime) -> Verdict:
     after = _after_it(facts)
     if run.state == RunState.QUEUED:
         waited = (now - run.created_at).total_seconds()
-        reason = f"Its run has waited for a worker for {human_seconds(max(0.0, waited))}{after}."
+        reason = f"Its run has waited for a worker for {human_age(max(0.0, waited))}{after}."
         if waited > LATE_AFTER_S:
             return Verdict(Standing.LATE, reason, "See that a worker is up and has a free slot: ./run worker.")
         return Verdict(Standing.QUEUED, reason)
-    since = human_seconds(max(0.0, (now - (run.started_at or run.created_at)).total_seconds()))
+    since = human_age(max(0.0, (now - (run.started_at or run.created_at)).total_seconds()))
     if run.lease_until is not None and (now - run.lease_until).total_seconds() > LATE_AFTER_S:
         reason = f"Its run began {since} ago, and its process has gone silent."
         return Verdict(Standing.LATE, reason, "A worker that is up finds that and resumes it; or run it now.")
@@ -242,7 +242,7 @@ def _again(last: LastRun, facts: Facts, now: datetime) -> str:
     """When it goes on by itself; empty when it does not."""
     if last.resume_at is not None:
         left = (last.resume_at - now).total_seconds()
-        return f"It goes on by itself{f' in {human_seconds(left)}' if left > 0 else ' within seconds, by a worker'}."
+        return f"It goes on by itself{f' in {human_age(left)}' if left > 0 else ' within seconds, by a worker'}."
     if last.stop_reason == StopReason.CUT_OFF and facts.next_due_at is not None:
         return "It goes on from there when it is due next; or run it now."
     return ""
@@ -265,7 +265,7 @@ def _schedule(facts: Facts, now: datetime) -> str:
     if facts.next_due_at is None:
         return "; its schedule never comes again"
     left = (facts.next_due_at - now).total_seconds()
-    return f"; it is due in {human_seconds(left)}" if left > 0 else "; it is due now"
+    return f"; it is due in {human_age(left)}" if left > 0 else "; it is due now"
 
 
 def _first_run(facts: Facts) -> str:
@@ -282,4 +282,4 @@ def _ended(facts: Facts) -> str:
 
 
 def _ago(moment: datetime | None, now: datetime) -> str:
-    return "some time ago" if moment is None else f"{human_seconds(max(0.0, (now - moment).total_seconds()))} ago"
+    return "some time ago" if moment is None else f"{human_age(max(0.0, (now - moment).total_seconds()))} ago"
