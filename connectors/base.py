@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -33,6 +33,9 @@ Spec = TableSpec | CollectionSpec | TopicSpec | ApiSpec
 
 #: A reached place in the source, as JSON. Only the source that made it reads it; all others store and return it.
 Position = Mapping[str, Any]
+
+#: Writes a moment, given in ISO 8601, for people.
+Say = Callable[[str], str]
 
 
 @dataclass(frozen=True, slots=True)

@@ -278,8 +278,9 @@ UNFOLD = {
     "SITE_HEADER": "Data migration",
     "SITE_SYMBOL": "sync_alt",
     "SHOW_VIEW_ON_SITE": False,
-    "STYLES": [lambda _request: static("dms/dms.css")],
-    "SCRIPTS": [lambda _request: static("dms/dms.js")],
+    "STYLES": [lambda _request: static("dms/unfold_fixes.css"), lambda _request: static("dms/dms.css")],
+    "SCRIPTS": [lambda _request: static("dms/unfold_fixes.js"), lambda _request: static("dms/dms.js")],
+    "DASHBOARD_CALLBACK": "migrations_app.admin.home.dashboard",
     "SIDEBAR": {"show_search": False, "navigation": "migrations_app.admin.sidebar.navigation"},
 }
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from migrations_app.models.audit import AuditEntry
+from migrations_app.models.checks import DataCheck
 from migrations_app.models.heartbeats import Heartbeat
 from migrations_app.models.mappings import Destination, Mapping, MappingDestination, Source
 from migrations_app.models.outbox import Channel, OutboxEntry
@@ -21,6 +22,7 @@ __all__ = [
     "Channel",
     "Checkpoint",
     "CollectionSpec",
+    "DataCheck",
     "Destination",
     "Drain",
     "Heartbeat",

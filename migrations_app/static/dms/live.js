@@ -1,8 +1,7 @@
-// A piece of a page that is fetched again and again: when the answer comes from elsewhere, the person is signed out, and
-// the sign-in page must not be put into the piece.
+// Pieces of a page that ask for themselves again. A session that has ended leads to the login page, and not into a piece.
 document.addEventListener("htmx:beforeSwap", (event) => {
-    const { xhr, requestConfig } = event.detail;
-    const asked = new URL(requestConfig.path, window.location.href).pathname;
+    const { xhr, pathInfo } = event.detail;
+    const asked = new URL(pathInfo.finalRequestPath || pathInfo.requestPath, window.location.href).pathname;
     if (xhr.responseURL && new URL(xhr.responseURL).pathname !== asked) {
         event.detail.shouldSwap = false;
         window.location.reload();
