@@ -72,9 +72,7 @@ class _Probe:
 
     def sign_in(self) -> Finding:
         config = self._config
-        self._store = MongoStore(
-            self._name, config.url, config.db_name, config.collection_name, timeout_s=_TIMEOUT_S
-        )
+        self._store = MongoStore(self._name, config.url, config.db_name, config.collection_name, timeout_s=_TIMEOUT_S)
         before = datetime.now(UTC)
         clock = self._store.sign_in()
         after = datetime.now(UTC)

@@ -61,9 +61,7 @@ _quiet.setLevel(logging.CRITICAL)
 
 def client_of(token: SecretStr, base_url: str) -> WebClient:
     """A client that tries once: a second attempt at once would neither keep the pace nor be on record."""
-    return WebClient(
-        token.get_secret_value(), base_url=base_url, timeout=_TIMEOUT_S, retry_handlers=[], logger=_quiet
-    )
+    return WebClient(token.get_secret_value(), base_url=base_url, timeout=_TIMEOUT_S, retry_handlers=[], logger=_quiet)
 
 
 class Slack:

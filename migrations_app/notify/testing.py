@@ -103,7 +103,10 @@ class _Slack:
         if found.get("is_archived"):
             return FAILED, "the channel is archived; name another one"
         if found.get("is_member") is False:
-            return WARNING, f"the app is no member of #{found.get('name')}; invite it, unless it may post to any channel"
+            return (
+                WARNING,
+                f"the app is no member of #{found.get('name')}; invite it, unless it may post to any channel",
+            )
         return OK, f"#{found.get('name')}"
 
     def message(self) -> Finding:

@@ -5,15 +5,17 @@ from __future__ import annotations
 from django.conf import settings
 
 from connectors import mapping as contract
-from connectors.store_probe import probe_store
 from connectors.steps import FAILED
+from connectors.store_probe import probe_store
 from connectors.verbs import Step
 from migrations_app import secrets
 from migrations_app.mapping_io import check_references
 from migrations_app.notify import testing
 from migrations_app.verbs.connections import TestedEnd
 
-STORES = ("encryption_store", "dashboard_store")
+ENCRYPTION_STORE = "encryption_store"
+DASHBOARD_STORE = "dashboard_store"
+STORES = (ENCRYPTION_STORE, DASHBOARD_STORE)
 SLACK = "slack_notif"
 WEBHOOK = "webhook"
 #: What can be tested.
@@ -32,7 +34,9 @@ def test_part(part: str, raw: dict[str, object], asked_by: str) -> TestedEnd:
     """
     if part == WEBHOOK:
         if not settings.DMS_WEBHOOK_URL:
-            return TestedEnd(part, (_failed("DMS_WEBHOOK_URL is not set; set it, and DMS_WEBHOOK_SECRET, and restart"),))
+            return TestedEnd(
+                part, (_failed("DMS_WEBHOOK_URL is not set; set it, and DMS_WEBHOOK_SECRET, and restart"),)
+            )
         return TestedEnd(part, tuple(testing.test_webhook(asked_by)))
     try:
         resolved = _resolved(part, raw)

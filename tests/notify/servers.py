@@ -72,7 +72,9 @@ class Message:
 
 
 class SlackServer:
-    """Speaks chat.postMessage, auth.test and conversations.info. Refuses unknown tokens and channels, and more than one message a second in a channel.
+    """Speaks chat.postMessage, auth.test and conversations.info.
+
+    Refuses unknown tokens and channels, and more than one message a second in a channel.
 
     Attributes:
         base_url: For slack_sdk.
