@@ -5,6 +5,7 @@ from __future__ import annotations
 from migrations_app.models.heartbeats import Heartbeat
 from migrations_app.models.mappings import Destination, Mapping, MappingDestination, Source
 from migrations_app.models.outbox import Channel, OutboxEntry
+from migrations_app.models.roles import Role
 from migrations_app.models.runs import Run, RunEvent
 from migrations_app.models.schedules import Drain, StreamSchedule
 from migrations_app.models.settings import ServiceSettings
@@ -26,6 +27,7 @@ __all__ = [
     "Mapping",
     "MappingDestination",
     "OutboxEntry",
+    "Role",
     "Run",
     "RunEvent",
     "ServiceSettings",
