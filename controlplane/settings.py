@@ -13,6 +13,7 @@ from typing import Any
 
 import environ
 from django.core.exceptions import ImproperlyConfigured
+from django.templatetags.static import static
 from django.urls import reverse_lazy
 
 from controlplane import environment, keys
@@ -125,6 +126,7 @@ MIDDLEWARE = [
     "migrations_app.second_step.SecondStep",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "migrations_app.zones.SettingsZone",
     "axes.middleware.AxesMiddleware",
 ]
 ROOT_URLCONF = "controlplane.urls"
@@ -173,6 +175,7 @@ LANGUAGE_CODE = "en"
 USE_I18N = False
 TIME_ZONE = "UTC"
 USE_TZ = True
+FORMAT_MODULE_PATH = "controlplane.formats"
 STATIC_URL = "static/"
 STATIC_ROOT = Path(env.str("DMS_STATIC_DIR", default=str(VAR_DIR / "static")))
 STORAGES = {
@@ -186,6 +189,9 @@ STORAGES = {
 # In development the files come from the packages; STATIC_ROOT exists after `collectstatic` only.
 WHITENOISE_USE_FINDERS = DEBUG
 WHITENOISE_AUTOREFRESH = DEBUG
+
+LOGIN_URL = "admin:login"
+LOGIN_REDIRECT_URL = "admin:index"
 
 # --- Safety ---------------------------------------------------------------------------------------
 AUTH_PASSWORD_VALIDATORS = [
@@ -300,8 +306,12 @@ Q_CLUSTER: dict[str, Any] = {
 UNFOLD = {
     "SITE_TITLE": "Data migration",
     "SITE_HEADER": "Data migration",
+    "SITE_SYMBOL": "sync_alt",
     "SHOW_VIEW_ON_SITE": False,
     "ACCOUNT": {"navigation": [{"title": "Two-factor", "link": reverse_lazy("two_factor")}]},
+    "STYLES": [lambda _request: static("dms/dms.css")],
+    "SCRIPTS": [lambda _request: static("dms/dms.js")],
+    "SIDEBAR": {"show_search": False, "navigation": "migrations_app.admin.sidebar.navigation"},
 }
 
 # --- Logs -----------------------------------------------------------------------------------------

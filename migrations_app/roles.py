@@ -35,8 +35,6 @@ _OPERATOR = _VIEWER | _ours("run_mapping", "view_checkpoint", "test_connection")
 _EDITOR = _OPERATOR | _on(_MAPPING_PARTS, "add", "change", "delete") | _ours("preview_data", "reset_checkpoint")
 _CONNECTIONS = _VIEWER | _on(("source", "destination"), "add", "change", "delete") | _ours("test_connection")
 _PEOPLE = frozenset(f"auth.{verb}_{of}" for of in ("user", "group") for verb in ("view", "add", "change", "delete"))
-    f"auth.{verb}_{model}" for model in ("user", "group") for verb in ("view", "add", "change", "delete")
-)
 
 #: Permissions of each role. A name that ends in ``.*`` stands for every permission of that application.
 ROLES: Mapping[RoleName, frozenset[str]] = {

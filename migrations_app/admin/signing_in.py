@@ -23,7 +23,7 @@ from unfold.forms import AuthenticationForm as UnfoldAuthenticationForm
 from unfold.widgets import UnfoldAdminTextInputWidget
 
 from migrations_app import second_step
-from migrations_app.api.callers import sender_of
+from migrations_app.senders import sender_of
 
 _NEXT = "next"
 
