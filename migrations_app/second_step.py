@@ -18,6 +18,7 @@ from django.db import transaction
 from django.http import HttpRequest, HttpResponseBase
 from django.shortcuts import redirect
 from django.urls import reverse
+from django.utils import timezone
 from django_otp.plugins.otp_static.models import StaticDevice, StaticToken
 from django_otp.plugins.otp_totp.models import TOTPDevice
 
@@ -68,7 +69,7 @@ def is_required_of(user: Any) -> bool:
 
 def has_device(user: Any) -> bool:
     """Whether the user has a second factor."""
-    return TOTPDevice.objects.filter(user=user.pk, confirmed=True).exists()
+    return bool(TOTPDevice.objects.filter(user=user.pk, confirmed=True).exists())
 
 
 def owe_code(request: HttpRequest) -> None:
@@ -112,8 +113,6 @@ def verified_device(user: Any, code: str) -> Any:
 
 def wait_s(user: Any) -> int:
     """For how many seconds no code is looked at, since wrong ones came before; 0 for not at all."""
-    from django.utils import timezone
-
     waits = []
     for device in django_otp.devices_for_user(user):
         is_allowed, why = device.verify_is_allowed()
@@ -151,7 +150,7 @@ def new_recovery_codes(user: Any) -> list[str]:
 
 def codes_left(user: Any) -> int:
     """How many recovery codes have not been used."""
-    return StaticToken.objects.filter(device__user=user.pk).count()
+    return int(StaticToken.objects.filter(device__user=user.pk).count())
 
 
 def remove(user: Any) -> bool:
@@ -159,7 +158,7 @@ def remove(user: Any) -> bool:
     with transaction.atomic():
         StaticDevice.objects.filter(user=user.pk).delete()
         gone, _ = TOTPDevice.objects.filter(user=user.pk).delete()
-    return gone > 0
+    return bool(gone)
 
 
 def note_sign_in(request: HttpRequest, user: Any, **_: Any) -> None:

@@ -122,4 +122,4 @@ def test_groups_go_and_come_with_the_django_migration() -> None:
 
 def _before_roles() -> str:
     text = (Path(roles.__file__).parent / "migrations" / "0011_roles.py").read_text(encoding="utf-8")
-    return re.findall(r'\("migrations_app", "(\w+)"\)', text)[0]
+    return str(re.findall(r'\("migrations_app", "(\w+)"\)', text)[0])
