@@ -97,6 +97,7 @@ DMS_READY_MIRROR_S = env.float("DMS_READY_MIRROR_S", default=3600.0)
 # --- Django ---------------------------------------------------------------------------------------
 INSTALLED_APPS = [
     "unfold",
+    "unfold.contrib.filters",
     # urls.py imports the admin's pages; commands, which start many times an hour, do without them.
     "django.contrib.admin.apps.SimpleAdminConfig",
     "django.contrib.auth",
@@ -308,9 +309,10 @@ UNFOLD = {
     "SITE_HEADER": "Data migration",
     "SITE_SYMBOL": "sync_alt",
     "SHOW_VIEW_ON_SITE": False,
-    "ACCOUNT": {"navigation": [{"title": "Two-factor", "link": reverse_lazy("two_factor")}]},
-    "STYLES": [lambda _request: static("dms/dms.css")],
-    "SCRIPTS": [lambda _request: static("dms/dms.js")],
+    "ACCOUNT": {"navigation": [{"title": "Second factor", "link": reverse_lazy("two_factor")}]},
+    "STYLES": [lambda _request: static("dms/unfold_fixes.css"), lambda _request: static("dms/dms.css")],
+    "SCRIPTS": [lambda _request: static("dms/unfold_fixes.js"), lambda _request: static("dms/dms.js")],
+    "DASHBOARD_CALLBACK": "migrations_app.admin.home.dashboard",
     "SIDEBAR": {"show_search": False, "navigation": "migrations_app.admin.sidebar.navigation"},
 }
 

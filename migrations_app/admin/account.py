@@ -15,6 +15,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.csrf import csrf_protect
 
 from migrations_app import second_step
+from migrations_app.admin.pages import page
 from migrations_app.admin.signing_in import CodeForm
 
 _GROUP = 4
@@ -74,8 +75,7 @@ def _kept(request: HttpRequest) -> HttpResponseBase:
 
 
 def _page(request: HttpRequest, **context: Any) -> TemplateResponse:
-    everywhere = admin.site.each_context(request)
-    return TemplateResponse(request, "admin/two_factor.html", {**everywhere, "title": "Two-factor", **context})
+    return page(request, "pages/two_factor.html", "Second factor", **context)
 
 
 def _picture(address: str) -> SafeString:

@@ -6,7 +6,10 @@ pages of second factors show their secrets.
 
 from __future__ import annotations
 
-import django_q.admin  # noqa: F401 - they register what goes here, whoever imports first
+# They register what goes here, whoever imports first.
+import django_otp.plugins.otp_static.admin  # noqa: F401
+import django_otp.plugins.otp_totp.admin  # noqa: F401
+import django_q.admin  # noqa: F401
 from django.apps import apps
 from django.contrib import admin
 

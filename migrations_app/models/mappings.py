@@ -17,6 +17,9 @@ class Endpoint(models.Model):
     config = models.JSONField(default=dict, blank=True, editable=False)
     secrets = SealedField()
     sent = models.JSONField(null=True, editable=False, help_text="The document as it was sent; see sent.py.")
+    last_test = models.JSONField(
+        null=True, editable=False, help_text="When the connection was last tested as it is now, and how that ended."
+    )
     created_at = models.DateTimeField(auto_now_add=True)
     updated_at = models.DateTimeField(auto_now=True)
 

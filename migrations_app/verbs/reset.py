@@ -89,6 +89,21 @@ def describe(plan: Plan, *, to_key: tuple[str, ...] | None = None, release: bool
         return Reset(plan.stream.unique_id, before, source.describe_position(position), consequence, position, release)
 
 
+def estimate_rows(plan: Plan, reset: Reset) -> int | None:
+    """About how many rows the next run reads after that reset; None when unknown. Changes nothing.
+
+    Raises:
+        ConnectorError: The source cannot be asked.
+    """
+    source = plan.source(RunReport())
+    try:
+        source.open()
+        source.describe(reset.position)
+        return source.outline(reset.position).estimated_rows
+    finally:
+        source.close()
+
+
 def carry_out(plan: Plan, reset: Reset, *, by: Actor | None = None, reason: str = "") -> None:
     """Do what `describe` has described: first at the destination, whose record wins, then here.
 
