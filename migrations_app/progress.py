@@ -73,11 +73,6 @@ class Display:
         return ", ".join(parts)
 
 
-def phase_words(phase: str) -> str:
-    """What a run in this phase does."""
-    return _WORDS.get(phase or "open", phase)
-
-
 def _seconds_left(done: int, expected: int | None, seconds: float) -> float | None:
     if not expected or not done or done >= expected:
         return None

@@ -10,8 +10,8 @@ from typing import Any
 from django.db.models import Count
 
 from migrations_app.enums import ACTIVE_STATES, RunState
+from migrations_app.live import phase_alone, phase_words
 from migrations_app.models import Run
-from migrations_app.progress import phase_words
 
 #: Phases in which the rows that are expected are the rows that are read. In others the number is an estimate of
 #: something else, and a share of it would mislead.
@@ -97,7 +97,7 @@ def _working(run: Run, now: datetime) -> Working:
         run=run.pk,
         stream=run.stream_id,
         unique_id=run.stream.unique_id,
-        doing="stopping at its last commit" if run.stop_requested else phase_words(run.phase),
+        doing="stopping at its last commit" if run.stop_requested else phase_words(phase_alone(run.phase) or "open"),
         seconds=seconds,
         rows=run.read,
         rows_per_s=rate,
