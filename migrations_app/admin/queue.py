@@ -7,7 +7,7 @@ pages of second factors show their secrets.
 from __future__ import annotations
 
 # They register what goes here, whoever imports first.
-import django_otp.plugins.otp_static.admin  # noqa: F401
+import django_otp.plugins.otp_static.admin
 import django_otp.plugins.otp_totp.admin  # noqa: F401
 import django_q.admin  # noqa: F401
 from django.apps import apps
