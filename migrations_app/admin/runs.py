@@ -136,7 +136,7 @@ class RunAdmin(RunColumns, ReadOnlyAdmin):
         return answer
 
     def _sight(self, request: HttpRequest, run: Run) -> RunSight:
-        whole = Run.objects.select_related("stream__mapping", "resumes").get(pk=run.pk)
+        whole = Run.objects.select_related("stream__mapping__source", "resumes").get(pk=run.pk)
         return RunSight(whole, may_see_values=request.user.has_perm(_SEE_VALUES))
 
     def _context(self, request: HttpRequest, sight: RunSight) -> dict[str, Any]:
