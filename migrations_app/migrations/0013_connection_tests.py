@@ -20,7 +20,7 @@ def _last_test(model_name: str) -> Any:
 
 
 class Migration(migrations.Migration):
-    dependencies = (("migrations_app", "0008_audit"),)
+    dependencies = (("migrations_app", "0012_data_check"),)
 
     operations = (
         _last_test("source"),
