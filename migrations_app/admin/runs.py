@@ -68,7 +68,6 @@ class RunAdmin(RunColumns, ReadOnlyAdmin):
     # Counting 200,000 runs would take longer than showing 50 of them.
     paginator = InfinitePaginator
     actions = ("stop_selected", "retry_selected")
-    actions_selection_counter = False
     ordering = ("-created_at",)
 
     def get_queryset(self, request: HttpRequest) -> Any:
