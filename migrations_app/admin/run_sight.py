@@ -10,6 +10,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cached_property
 from typing import Any
 
 from django.utils import timezone
@@ -47,7 +48,7 @@ class PhaseStep:
 
     Attributes:
         words: What goes on.
-        state: ``done``, ``now`` or ``next``.
+        state: ``done``, ``now``, ``next``, or ``bad`` for the one in which it failed.
         seconds: How long it took, or has taken.
     """
 
@@ -110,9 +111,7 @@ class RunSight:
         ends.append((self.run.finished_at or timezone.now()).timestamp())
         last = len(seen) - 1
         steps = [
-            PhaseStep(
-                phase_words(name), "now" if self.is_active and place == last else "done", max(0.0, ends[place] - began)
-            )
+            PhaseStep(phase_words(name), self._last_step if place == last else "done", max(0.0, ends[place] - began))
             for place, (name, began) in enumerate(seen)
         ]
         if self.is_active:
@@ -120,6 +119,12 @@ class RunSight:
             coming = [name for name in _NEXT.get(self.mode, ()) if name not in known]
             steps += [PhaseStep(phase_words(name), "next", None) for name in coming]
         return steps
+
+    @property
+    def _last_step(self) -> str:
+        if self.is_active:
+            return "now"
+        return "bad" if self.is_problem else "done"
 
     @property
     def seconds_left(self) -> float | None:
@@ -239,7 +244,7 @@ class RunSight:
             return "It is not repeated by itself: a command ran it, and told whoever started it"
         return "It is not repeated by itself"
 
-    @property
+    @cached_property
     def resumed_by(self) -> list[Run]:
         """The runs that went on from it."""
         return list(self.run.resumed_by.order_by("created_at"))
