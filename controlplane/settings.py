@@ -12,6 +12,7 @@ from typing import Any
 
 import environ
 from django.core.exceptions import ImproperlyConfigured
+from django.templatetags.static import static
 
 from controlplane import environment, keys
 
@@ -117,6 +118,7 @@ MIDDLEWARE = [
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "migrations_app.zones.SettingsZone",
 ]
 ROOT_URLCONF = "controlplane.urls"
 WSGI_APPLICATION = "controlplane.wsgi.application"
@@ -164,6 +166,7 @@ LANGUAGE_CODE = "en"
 USE_I18N = False
 TIME_ZONE = "UTC"
 USE_TZ = True
+FORMAT_MODULE_PATH = "controlplane.formats"
 STATIC_URL = "static/"
 STATIC_ROOT = Path(env.str("DMS_STATIC_DIR", default=str(VAR_DIR / "static")))
 STORAGES = {
@@ -177,6 +180,9 @@ STORAGES = {
 # In development the files come from the packages; STATIC_ROOT exists after `collectstatic` only.
 WHITENOISE_USE_FINDERS = DEBUG
 WHITENOISE_AUTOREFRESH = DEBUG
+
+LOGIN_URL = "admin:login"
+LOGIN_REDIRECT_URL = "admin:index"
 
 # --- Safety ---------------------------------------------------------------------------------------
 AUTH_PASSWORD_VALIDATORS = [
@@ -269,7 +275,11 @@ Q_CLUSTER: dict[str, Any] = {
 UNFOLD = {
     "SITE_TITLE": "Data migration",
     "SITE_HEADER": "Data migration",
+    "SITE_SYMBOL": "sync_alt",
     "SHOW_VIEW_ON_SITE": False,
+    "STYLES": [lambda _request: static("dms/dms.css")],
+    "SCRIPTS": [lambda _request: static("dms/dms.js")],
+    "SIDEBAR": {"show_search": False, "navigation": "migrations_app.admin.sidebar.navigation"},
 }
 
 # --- Logs -----------------------------------------------------------------------------------------

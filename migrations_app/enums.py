@@ -101,6 +101,14 @@ class OutboxKind(StrEnum):
     WEBHOOK = "webhook"
 
 
+class Door(StrEnum):
+    """By which door a change came."""
+
+    ADMIN = "admin"
+    API = "api"
+    COMMAND = "command"
+
+
 class CheckTag(StrEnum):
     """Which system checks a command looks at when it starts."""
 
@@ -188,6 +196,11 @@ def event_levels() -> Choices:
 def outbox_kinds() -> Choices:
     """Kinds of outbox entries."""
     return _choices(OutboxKind)
+
+
+def doors() -> Choices:
+    """By which doors changes come."""
+    return _choices(Door)
 
 
 def scopes() -> Choices:

@@ -10,11 +10,10 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
+from migrations_app.formats import human_bytes, human_seconds
 from migrations_app.runner import Progress
 
 _PLAIN_EVERY_S = 5.0
-_KILO = 1000
-_BRIEF_S = 9.95
 #: Phases of a run as people read them; one without an entry is shown as it is.
 _WORDS = {
     "open": "connecting",
@@ -81,26 +80,6 @@ class Display:
         if left is not None:
             parts.append(f"about {human_seconds(left)} left")
         return ", ".join(parts)
-
-
-def human_bytes(count: float) -> str:
-    """Such as 12.3 MB."""
-    for unit in ("B", "kB", "MB", "GB"):
-        if count < _KILO:
-            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
-        count /= _KILO
-    return f"{count:.1f} TB"
-
-
-def human_seconds(seconds: float) -> str:
-    """Such as 0.4 s, 45 s, 3 min 5 s, 2 h 10 min."""
-    if seconds < _BRIEF_S:
-        return f"{seconds:.1f} s"
-    whole = round(seconds)
-    hours, minutes = divmod(whole // 60, 60)
-    if hours:
-        return f"{hours} h {minutes} min"
-    return f"{minutes} min {whole % 60} s" if minutes else f"{whole} s"
 
 
 def _seconds_left(done: int, expected: int | None, seconds: float) -> float | None:

@@ -6,18 +6,24 @@ from typing import TYPE_CHECKING, Any
 
 from django.http import HttpRequest
 
+from migrations_app.admin.posting import WithAddresses
+
 if TYPE_CHECKING:
     from django.contrib import admin
 
-    BaseAdmin = admin.ModelAdmin[Any]
+    UnfoldAdmin = admin.ModelAdmin[Any]
     BaseStackedInline = admin.StackedInline[Any, Any]
     BaseTabularInline = admin.TabularInline[Any, Any]
 else:
-    from unfold.admin import ModelAdmin as BaseAdmin
+    from unfold.admin import ModelAdmin as UnfoldAdmin
     from unfold.admin import StackedInline as BaseStackedInline
     from unfold.admin import TabularInline as BaseTabularInline
 
 __all__ = ["BaseAdmin", "BaseStackedInline", "BaseTabularInline", "ReadOnlyAdmin"]
+
+
+class BaseAdmin(WithAddresses, UnfoldAdmin):
+    """All pages of this project: unfold's, with addresses of their own."""
 
 
 class ReadOnlyAdmin(BaseAdmin):

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import django_q.admin  # noqa: F401 - it registers what goes here, whoever imports first
 from django.apps import apps
 from django.contrib import admin
 from django.contrib.auth.admin import GroupAdmin as DjangoGroupAdmin

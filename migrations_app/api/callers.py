@@ -14,6 +14,7 @@ from rest_framework.throttling import SimpleRateThrottle
 
 from migrations_app import tokens
 from migrations_app.enums import Scope
+from migrations_app.senders import sender_of
 
 _SCHEME = "bearer"
 #: What a person needs in the admin to do the same.
@@ -22,13 +23,13 @@ _PERMISSIONS: dict[Scope, tuple[str, ...]] = {
     Scope.MAPPING_WRITE: ("add_mapping", "change_mapping", "delete_mapping"),
     Scope.CONNECTION_READ: ("view_source", "view_destination"),
     Scope.CONNECTION_WRITE: ("add_source", "change_source", "add_destination", "change_destination"),
-    Scope.CONNECTION_TEST: ("view_source", "view_destination", "run_mapping"),
+    Scope.CONNECTION_TEST: ("view_source", "view_destination", "test_connection"),
     Scope.SETTINGS_READ: ("view_servicesettings",),
     Scope.SETTINGS_WRITE: ("change_servicesettings",),
     Scope.RUN_READ: ("view_run",),
     Scope.RUN_WRITE: ("run_mapping",),
     Scope.STATE_READ: ("view_checkpoint",),
-    Scope.STATE_WRITE: ("change_checkpoint",),
+    Scope.STATE_WRITE: ("reset_checkpoint",),
     Scope.DATA_READ: ("preview_data",),
 }
 
@@ -122,11 +123,3 @@ class CallerThrottle(SimpleRateThrottle):
     def get_cache_key(self, request: Request, view: Any) -> str | None:  # noqa: ARG002 - REST framework's signature
         caller = caller_of(request)
         return f"dms-api-{caller.id if caller else sender_of(request)}"
-
-
-def sender_of(request: Any) -> str:
-    """The address that a request comes from. Behind a proxy, it is the last one that the proxy has added."""
-    forwarded = request.META.get("HTTP_X_FORWARDED_FOR", "")
-    if settings.DMS_BEHIND_PROXY and forwarded:
-        return str(forwarded.rpartition(",")[2].strip())
-    return str(request.META.get("REMOTE_ADDR", ""))

@@ -13,7 +13,6 @@ from rest_framework.response import Response
 from connectors.mapping import Issue, MappingError
 from connectors.mapping.base import Contract
 from migrations_app import plans
-from migrations_app.api import request_ids
 from migrations_app.api.bodies import read_body
 from migrations_app.api.mappings import find_mapping
 from migrations_app.api.problems import Problem
@@ -23,6 +22,7 @@ from migrations_app.enums import Scope
 from migrations_app.models import Mapping, Stream
 from migrations_app.plans import Plan
 from migrations_app.runs import AlreadyRunningError
+from migrations_app.senders import request_id_of
 from migrations_app.verbs import pausing, reset
 from migrations_app.verbs.backfill import parse_key
 from migrations_app.verbs.registering import LockedError, StaleError
@@ -143,7 +143,7 @@ class ResetView(ApiView):
                     "action": "reset",
                     "stream": each.stream_id,
                     "caller": self.caller.name,
-                    "request_id": request_ids.of(self.request),
+                    "request_id": request_id_of(self.request),
                 }
                 logger.warning("checkpoint reset: %s", reason.replace("\n", " "), extra=extra)
         except AlreadyRunningError as error:

@@ -19,7 +19,7 @@ from rest_framework.views import set_rollback
 from connectors.errors import ConfigError, ConnectorError
 from connectors.mapping import Issue, MappingError
 from connectors.mapping.errors import INVALID
-from migrations_app.api import request_ids
+from migrations_app import senders
 from migrations_app.api.changes import ChangeShape, shapes_of
 from migrations_app.masking import mask
 from migrations_app.runs import AlreadyRunningError
@@ -138,7 +138,7 @@ def body_of(problem: Problem, request: Any) -> dict[str, Any]:
         detail=mask(problem.detail),
         instance=request.path[:500],
         code=problem.code,
-        request_id=request_ids.of(request),
+        request_id=senders.request_id_of(request),
         errors=problem.errors,
         **problem.more,
     )
@@ -148,7 +148,7 @@ def body_of(problem: Problem, request: Any) -> dict[str, Any]:
 def no_such_address(request: HttpRequest, rest: str = "") -> JsonResponse:  # noqa: ARG001 - the path's own part
     """The answer for addresses below the API's that lead nowhere."""
     problem = Problem(404, "not_found", "the API has no such address; its document is at /api/v1/openapi.json")
-    headers = {request_ids.HEADER: request_ids.of(request)}
+    headers = {senders.HEADER: senders.request_id_of(request)}
     return JsonResponse(body_of(problem, request), status=404, content_type=MEDIA_TYPE, headers=headers)
 
 

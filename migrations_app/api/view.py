@@ -19,7 +19,8 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from connectors.mapping.base import Contract
-from migrations_app.api import problems, request_ids
+from migrations_app import senders
+from migrations_app.api import problems
 from migrations_app.api.bodies import JsonParser, read_query
 from migrations_app.api.callers import (
     Caller,
@@ -121,7 +122,7 @@ class ApiView(APIView):
     def finalize_response(self, request: Request, response: Any, *args: Any, **kwargs: Any) -> Any:
         """Name the request in the answer and in the log."""
         finished = super().finalize_response(request, response, *args, **kwargs)
-        finished[request_ids.HEADER] = request_ids.of(request)
+        finished[senders.HEADER] = senders.request_id_of(request)
         finished.setdefault("Cache-Control", "no-store")
         if request.method not in _READS or finished.status_code >= 400:
             self._log(request, finished.status_code)
@@ -139,7 +140,7 @@ class ApiView(APIView):
             status,
             extra={
                 "action": "api",
-                "request_id": request_ids.of(request),
+                "request_id": senders.request_id_of(request),
                 "caller": caller.name if caller else "",
                 "seconds": round(time.monotonic() - self._began, 3) if self._began else 0.0,
             },

@@ -10,9 +10,9 @@ from rich.measure import Measurement
 from rich.table import Table
 
 from migrations_app.enums import RunState
+from migrations_app.formats import human_bytes, human_seconds
 from migrations_app.management.selecting import ExitCode as ExitCode
 from migrations_app.models import Run
-from migrations_app.progress import human_bytes, human_seconds
 
 _HEADINGS = ("rows read", "inserted", "updated", "deleted", "moved", "time", "rows/s")
 _ANY_WIDTH = 10_000

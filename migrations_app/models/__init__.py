@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from migrations_app.models.audit import AuditEntry
 from migrations_app.models.heartbeats import Heartbeat
 from migrations_app.models.mappings import Destination, Mapping, MappingDestination, Source
 from migrations_app.models.outbox import Channel, OutboxEntry
@@ -16,6 +17,7 @@ from migrations_app.models.totals import StreamTotals
 __all__ = [
     "ApiSpec",
     "ApiToken",
+    "AuditEntry",
     "Channel",
     "Checkpoint",
     "CollectionSpec",

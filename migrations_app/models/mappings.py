@@ -46,6 +46,7 @@ class Source(Endpoint):
 
     class Meta(Endpoint.Meta):
         abstract = False
+        permissions = (("test_connection", "Can test connections and discover what a source holds"),)
 
 
 class Destination(Endpoint):

@@ -41,5 +41,8 @@ class Checkpoint(models.Model):
     rows_total = models.BigIntegerField(default=0, help_text="Rows written by all runs up to this position.")
     updated_at = models.DateTimeField(default=timezone.now)
 
+    class Meta:
+        permissions = (("reset_checkpoint", "Can reset checkpoints"),)
+
     def __str__(self) -> str:
         return f"checkpoint of {self.stream_id}"

@@ -9,10 +9,10 @@ from django.conf import settings
 from django.db import Error, connection
 from django.utils import timezone
 
+from migrations_app.formats import human_seconds
 from migrations_app.monitoring import picture
 from migrations_app.monitoring.picture import MESSAGE_KINDS, MIRROR_KINDS, Picture
 from migrations_app.outbox import Clock
-from migrations_app.progress import human_seconds
 
 logger = logging.getLogger(__name__)
 

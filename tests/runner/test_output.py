@@ -9,9 +9,10 @@ from rich.console import Console
 
 from connectors.base import RunReport
 from migrations_app.enums import RunState
+from migrations_app.formats import human_bytes, human_seconds
 from migrations_app.management.outcomes import print_outcomes
 from migrations_app.models import Run, Stream
-from migrations_app.progress import Display, human_bytes, human_seconds
+from migrations_app.progress import Display
 from migrations_app.runner import Progress
 
 _LONG = "warehouse_DMS_a_table_whose_name_is_long_destination"

@@ -10,9 +10,9 @@ from django.core.management.base import BaseCommand
 
 from connectors import mapping as contract
 from connectors.verbs import FoundTable
+from migrations_app.formats import human_bytes
 from migrations_app.management.listing import write_rows
 from migrations_app.management.selecting import refusing
-from migrations_app.progress import human_bytes
 from migrations_app.verbs import discover
 
 

@@ -1,0 +1,35 @@
+"""Pages show times in the time zone of the service settings, whatever the browser's or the server's is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from django.http import HttpRequest
+from django.http.response import HttpResponseBase
+from django.urls import reverse
+from django.utils import timezone
+
+from migrations_app.settings_io import schedule_settings
+
+
+class SettingsZone:
+    """Middleware: the pages of the admin, and they alone, are in the settings' time zone."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
+        self._get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        """Answer in the time zone; one query."""
+        if not request.path_info.startswith(reverse("admin:index")):
+            return self._get_response(request)
+        with timezone.override(zone_named(schedule_settings()[1])):
+            return self._get_response(request)
+
+
+def zone_named(name: str) -> ZoneInfo:
+    """The time zone of that name; UTC for one that this system does not know, as the settings' page says."""
+    try:
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError):
+        return ZoneInfo("UTC")
