@@ -80,9 +80,7 @@ def build(mapping_id: str, *, table: str | None = None, destination: str | None 
         message = f"there is no mapping {mapping_id}; known are: {known or 'none, import one with import_mapping'}"
         raise contract.MappingError([contract.Issue((), message)])
     service = resolved_settings()
-    plans = build_document(
-        mapping_id, mapping_io.load_contract(row), service, table=table, destination=destination
-    )
+    plans = build_document(mapping_id, mapping_io.load_contract(row), service, table=table, destination=destination)
     for plan in plans:
         ensure_stream(row, plan.stream.spec.noun, plan.stream.spec.name, plan.destination_name)
     return plans

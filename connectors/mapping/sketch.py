@@ -35,7 +35,7 @@ def sketch(raw: AnyMapping[str, Any]) -> dict[str, Any]:
         raw: A mapping as far as somebody has come, with secrets in the clear. Parts may be missing or wrong.
 
     Returns:
-        The keys in the order of the contract, those at their default left out, secrets as masks, references as they are.
+        The keys in the order of the contract, without those at their default; secrets as masks, references as they are.
     """
     found: dict[str, Any] = {}
     for name in Mapping.model_fields:

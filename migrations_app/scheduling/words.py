@@ -6,22 +6,21 @@ be read in the same way, and APScheduler reads `jan-dec/2`, for one, as every mo
 
 from __future__ import annotations
 
+from calendar import day_name, month_name
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from itertools import islice
+from itertools import islice, pairwise
 from zoneinfo import ZoneInfo
 
 from apscheduler.triggers.cron.expressions import AllExpression, LastDayOfMonthExpression, RangeExpression
 from apscheduler.triggers.cron.fields import MAX_VALUES, MIN_VALUES
 
-from connectors.mapping.cron import SELF_MANAGED, check_cron, cron_trigger
+from connectors.mapping.cron import check_cron, cron_trigger
 from migrations_app.scheduling.times import due_times
 
-MONTHS = (
-    "January February March April May June July August September October November December"
-).split()
-WEEKDAYS = "Monday Tuesday Wednesday Thursday Friday Saturday Sunday".split()
+MONTHS = list(month_name)[1:]
+WEEKDAYS = list(day_name)
 #: Where somebody writes what is never due, such as 30 February, nobody waits for the year 9999.
 HORIZON = timedelta(days=50 * 366)
 
@@ -171,7 +170,9 @@ def _date(moments: Moments) -> list[str]:
         clauses.append(_days(moments, months))
     if not moments.is_any("day_of_week"):
         weekdays = _names(WEEKDAYS, moments.day_of_week, "or" if has_days else "and")
-        clauses.append(f"only if it is {weekdays}" if has_days else weekdays if " to " in weekdays else f"on {weekdays}")
+        clauses.append(
+            f"only if it is {weekdays}" if has_days else weekdays if " to " in weekdays else f"on {weekdays}"
+        )
     if months and not has_days:
         clauses.append(f"in {months}")
     if not moments.is_any("week"):
@@ -217,7 +218,7 @@ def _names(names: Sequence[str], values: Collection[int], word: str) -> str:
 
 def _step(values: tuple[int, ...]) -> int | None:
     """The distance that each value has from the one before; None for fewer than three, or for several distances."""
-    distances = {later - earlier for earlier, later in zip(values, values[1:], strict=False)}
+    distances = {later - earlier for earlier, later in pairwise(values)}
     return distances.pop() if len(values) > 2 and len(distances) == 1 else None
 
 

@@ -158,9 +158,7 @@ def _outcomes(found: Sequence[Plan], until: float) -> Iterator[Outcome]:
 def _for_a_page(each: Plan) -> Plan:
     options = each.stream.options
     timeout = min(options.statement_timeout_s or STATEMENT_TIMEOUT_S, STATEMENT_TIMEOUT_S)
-    options = replace(
-        options, statement_timeout_s=timeout, writers_wait_s=min(options.writers_wait_s, _WRITERS_WAIT_S)
-    )
+    options = replace(options, statement_timeout_s=timeout, writers_wait_s=min(options.writers_wait_s, _WRITERS_WAIT_S))
     return replace(each, stream=replace(each.stream, options=options))
 
 

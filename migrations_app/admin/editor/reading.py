@@ -64,10 +64,8 @@ def read_form(admin: Any, request: HttpRequest, row: Mapping | None) -> Entered:
     form = admin.get_form(request, row, change=row is not None)(request.POST, instance=row)
     form.is_valid()
     mapping = form.instance
-    formsets, _ = admin._create_formsets(request, mapping, row is not None)
+    formsets = admin.lists_of(request, mapping, change=row is not None)
     for formset in formsets:
-        # Without the others it does not check the mapping as a whole, which is done below, mistakes and all.
-        formset.siblings = ()
         formset.is_valid()
     found = [*_head_issues(form), *(each for formset in formsets for each in _row_issues(formset))]
     try:
@@ -75,9 +73,7 @@ def read_form(admin: Any, request: HttpRequest, row: Mapping | None) -> Entered:
     except secrets.SecretUnreadableError as error:
         return Entered(mapping.pk or "", {}, ((Issue((), str(error)), ""),), ())
     taken = {issue.loc for issue, _ in found}
-    for issue in _contract_issues(raw):
-        if issue.loc not in taken:
-            found.append((issue, field_of(issue.loc, formsets)))
+    found += [(issue, field_of(issue.loc, formsets)) for issue in _contract_issues(raw) if issue.loc not in taken]
     names = [form.instance.name for formset in _specs(formsets) for form in formset.kept_forms()]
     return Entered(mapping.pk or "", raw, tuple(found), tuple(name for name in names if name))
 
