@@ -1,4 +1,4 @@
-"""The document beside the form follows it however unfinished, names what is missing where it is, and shows no secret."""
+"""The document beside the form follows it unfinished as it is, names what is missing where, and shows no secret."""
 
 from __future__ import annotations
 
