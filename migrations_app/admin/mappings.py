@@ -17,13 +17,14 @@ from migrations_app.admin.editor.pages import Editor
 from migrations_app.admin.managing import ManagedElsewhere, origin_of
 from migrations_app.admin.run_action import may_start
 from migrations_app.admin.secret_fields import SecretFormField
-from migrations_app.admin.specs import SPEC_INLINES, DestinationInline, MappingPartFormSet
+from migrations_app.admin.specs import SPEC_INLINES, DestinationInline, MappingPartFormSet, SpecInline
 from migrations_app.endpoints_io import part_issues
 from migrations_app.enums import ACTIVE_STATES, Noun
 from migrations_app.models import Mapping, Run, RunEvent, Stream
 from migrations_app.streams import sync_streams
 from migrations_app.verbs import pausing
 
+_AT_A_GLANCE = 3
 _REDIS = {"redis_url": "redis.url", "redis_password": "redis.password"}
 
 
@@ -42,7 +43,7 @@ class MappingForm(forms.ModelForm):  # type: ignore[type-arg]
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.initial |= self.drafted
+        self.initial.update(self.drafted)
         if "priority" in self.fields:
             self.fields["priority"].required = False
         for name, path in _REDIS.items():
@@ -89,12 +90,11 @@ class MappingAdmin(Editor, ManagedElsewhere, BaseAdmin):
     autocomplete_fields = ("source",)
     actions = ("run_now", "pause", "resume")
     fieldsets = (
-        (None, {"fields": ("id", "source", "enabled", "description")}),
+        (None, {"fields": ("id", "source", "description", "enabled", "priority")}),
         (
             "Kafka",
             {"fields": ("redis_url", "redis_password", "get_table_name", "process_dict"), "classes": ("collapse",)},
         ),
-        ("Advanced", {"fields": ("priority",), "classes": ("collapse",)}),
     )
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:  # noqa: ARG002 - Django's signature
@@ -106,6 +106,18 @@ class MappingAdmin(Editor, ManagedElsewhere, BaseAdmin):
         if obj is None or obj.source_id is None:
             return [DestinationInline, *SPEC_INLINES.values()]
         return [DestinationInline, SPEC_INLINES[obj.noun]]
+
+    def get_inline_instances(self, request: HttpRequest, obj: Any = None) -> list[Any]:
+        """Fold the specs away where there are more than one takes in at a glance."""
+        inlines = super().get_inline_instances(request, obj)
+        draft = opening.find(request)
+        for inline in inlines:
+            if isinstance(inline, SpecInline):
+                rows: Any = inline.model
+                drafted = len(draft.rows.get(inline.model, ())) if draft else 0
+                stored = rows.objects.filter(mapping=obj).count() if obj is not None else 0
+                inline.collapsible = max(drafted, stored) > _AT_A_GLANCE
+        return inlines
 
     def get_form(self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any) -> Any:
         """The form, filled with the draft that the page is opened with."""

@@ -14,7 +14,7 @@ from unfold.widgets import UnfoldAdminTextareaWidget, UnfoldAdminTextInputWidget
 from connectors.mapping import Issue, MappingError
 from migrations_app import documents, mapping_io, secrets, streams
 from migrations_app.admin.base import BaseStackedInline, BaseTabularInline
-from migrations_app.admin.editor.keys import BASICS, LAGS
+from migrations_app.admin.editor.keys import BASICS, LAGS, MODE_WORDS
 from migrations_app.admin.json_fields import JsonFormField
 from migrations_app.admin.placing import show_at_field
 from migrations_app.enums import Noun
@@ -147,6 +147,7 @@ class SpecInline(BaseStackedInline):
     extra = 0
     ordering_field = "position"
     hide_ordering_field = True
+    collapsible = False
     formfield_overrides = {  # noqa: RUF012 - Django's attribute
         NamesField: {"widget": UnfoldAdminTextInputWidget},
         models.JSONField: {"form_class": JsonFormField, "widget": UnfoldAdminTextareaWidget},
@@ -167,6 +168,12 @@ class SpecInline(BaseStackedInline):
         ]
         return [section for section in sections if section[1]["fields"]]
 
+    def formfield_for_choice_field(self, db_field: Any, request: Any, **kwargs: Any) -> Any:
+        """Say what each mode does; none is chosen until somebody chooses."""
+        offered = [(value, MODE_WORDS.get(value, label)) for value, label in db_field.get_choices(include_blank=False)]
+        kwargs["choices"] = [("", "choose one"), *offered]
+        return super().formfield_for_choice_field(db_field, request, **kwargs)
+
     def formfield_for_dbfield(self, db_field: Any, request: Any, **kwargs: Any) -> Any:
         """Let the cron say what it means, and keep fields of JSON small: most are empty."""
         field = super().formfield_for_dbfield(db_field, request, **kwargs)
@@ -184,24 +191,32 @@ class TableInline(SpecInline):
     """Tables of a pgsql source."""
 
     model = TableSpec
+    verbose_name = "table"
+    verbose_name_plural = "tables"
 
 
 class CollectionInline(SpecInline):
     """Collections of a mongo source."""
 
     model = CollectionSpec
+    verbose_name = "collection"
+    verbose_name_plural = "collections"
 
 
 class TopicInline(SpecInline):
     """Topics of a kafka source."""
 
     model = TopicSpec
+    verbose_name = "topic"
+    verbose_name_plural = "topics"
 
 
 class ApiInline(SpecInline):
     """APIs of an api source."""
 
     model = ApiSpec
+    verbose_name = "API"
+    verbose_name_plural = "APIs"
 
 
 SPEC_INLINES = {

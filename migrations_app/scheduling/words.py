@@ -6,7 +6,6 @@ be read in the same way, and APScheduler reads `jan-dec/2`, for one, as every mo
 
 from __future__ import annotations
 
-from calendar import day_name, month_name
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -19,8 +18,21 @@ from apscheduler.triggers.cron.fields import MAX_VALUES, MIN_VALUES
 from connectors.mapping.cron import check_cron, cron_trigger
 from migrations_app.scheduling.times import due_times
 
-MONTHS = list(month_name)[1:]
-WEEKDAYS = list(day_name)
+MONTHS = (
+    "January",
+    "February",
+    "March",
+    "April",
+    "May",
+    "June",
+    "July",
+    "August",
+    "September",
+    "October",
+    "November",
+    "December",
+)
+WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 #: Where somebody writes what is never due, such as 30 February, nobody waits for the year 9999.
 HORIZON = timedelta(days=50 * 366)
 
@@ -49,7 +61,8 @@ class Moments:
 
     def is_any(self, name: str) -> bool:
         """Whether that part may have every value."""
-        return len(getattr(self, name)) == MAX_VALUES[name] - MIN_VALUES[name] + 1
+        values: tuple[int, ...] = getattr(self, name)
+        return len(values) == MAX_VALUES[name] - MIN_VALUES[name] + 1
 
 
 def moments_of(cron: str) -> Moments | None:

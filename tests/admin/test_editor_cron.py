@@ -12,7 +12,7 @@ pytestmark = pytest.mark.django_db
 
 
 def ask(cron: str) -> str:
-    answer = staff("view_mapping").get(address("cron_words", "see"), {"tables-0-cron": cron})
+    answer = staff("view_mapping").get(address("cron_words", "see"), {"cron": cron})
     assert answer.status_code == 200
     return answer.content.decode()
 

@@ -24,6 +24,14 @@ BASICS = (
 #: How far back rows are read again, and how long old ones are kept.
 LAGS = ("buffer_updation_lag", "grace_updation_lag", "expiry", "bookmark_timezone", "improper_bookmarks")
 
+#: What each mode does, where one is chosen.
+MODE_WORDS: dict[str, str] = {
+    Mode.DUMPING.value: "dumping: a whole snapshot each time",
+    Mode.LOGGING.value: "logging: rows that are new",
+    Mode.SYNCING.value: "syncing: new and changed rows",
+    Mode.MIRRORING.value: "mirroring: that, and deletions",
+}
+
 _ALL_BUT_DUMPING = [mode.value for mode in Mode if mode is not Mode.DUMPING]
 _FOLLOWING = [mode.value for mode in Mode if mode.follows_updates]
 

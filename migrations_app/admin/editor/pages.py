@@ -39,7 +39,7 @@ class Editor:
     @shown(f"{_APP}.view_mapping", on_list=True)
     def cron_words(self, request: HttpRequest) -> HttpResponseBase:
         """A cron in words, with the next times."""
-        cron = next((value for name, value in request.GET.items() if name.rpartition("-")[2] == "cron"), "").strip()
+        cron = str(request.GET.get("cron", "")).strip()
         is_on, zone = schedule_settings()
         context: dict[str, Any] = {"zone": zone, "is_on": is_on}
         try:
@@ -58,7 +58,12 @@ class Editor:
         source, destination = entered.raw.get("source", {}), entered.raw.get("destination", {})
         noun = Noun.of_source(source["source_type"]) if source.get("source_type") else ""
         kinds = {part.get("destination_type", "") for part in destination.values()} - {""}
-        context = {"text": entered.text(form), "issues": entered.issues, "names": entered.names, "noun": noun}
+        context: dict[str, Any] = {
+            "text": entered.text(form),
+            "issues": entered.issues,
+            "names": entered.names,
+            "noun": noun,
+        }
         context |= {"kinds": " ".join(sorted(kinds)), "chosen": request.POST.get("table", "")}
         context["file_name"] = f"{entered.mapping_id or 'mapping'}.{ENDINGS[form]}"
         return fragment(request, "parts/draft_document.html", **context)

@@ -73,7 +73,13 @@ def read_form(admin: Any, request: HttpRequest, row: Mapping | None) -> Entered:
     except secrets.SecretUnreadableError as error:
         return Entered(mapping.pk or "", {}, ((Issue((), str(error)), ""),), ())
     taken = {issue.loc for issue, _ in found}
-    found += [(issue, field_of(issue.loc, formsets)) for issue in _contract_issues(raw) if issue.loc not in taken]
+    # Where the end itself is missing, what it lacks says nothing.
+    missing = [loc for loc in taken if loc == ("source",) or loc[2:] == ("destination",)]
+    found += [
+        (issue, field_of(issue.loc, formsets))
+        for issue in _contract_issues(raw)
+        if issue.loc not in taken and not any(issue.loc[: min(2, len(loc))] == loc[:2] for loc in missing)
+    ]
     names = [form.instance.name for formset in _specs(formsets) for form in formset.kept_forms()]
     return Entered(mapping.pk or "", raw, tuple(found), tuple(name for name in names if name))
 
@@ -108,7 +114,7 @@ def _document(mapping: Mapping, formsets: Sequence[Any]) -> dict[str, Any]:
 
 
 def _destination(row: MappingDestination) -> dict[str, Any]:
-    return documents.destination_raw(row.destination) if row.destination_id is not None else {}
+    return documents.destination_raw(row.destination) if row.destination_id else {}
 
 
 def _contract_issues(raw: dict[str, Any]) -> Sequence[Issue]:

@@ -8,6 +8,7 @@ const editor = () => {
     }
     const rules = JSON.parse(document.getElementById("dms-editor-rules").textContent);
     const state = { noun: "", destinations: [] };
+    const result = document.getElementById("dms-editor-result");
 
     const value = (card, key) => {
         const field = card.querySelector(`[name$="-${key}"]`);
@@ -50,17 +51,22 @@ const editor = () => {
             part.classList.toggle("dms-not-asked", lines.length > 0 && lines.every((line) => line.classList.contains("dms-not-asked")));
         });
     };
-    const cardsOf = (group) => group.querySelectorAll(".form-group");
     const arrangeAll = () => {
         Object.entries(rules).forEach(([plural, rule]) => {
             const group = document.getElementById(`${plural}-group`);
             if (group) {
-                const isOther = state.noun && plural !== `${state.noun}s`;
+                const isOther = plural !== `${state.noun}s`;
                 const isUsed = group.querySelectorAll(".form-group:not(.empty-form) [name$='_name']").length > 0;
-                group.classList.toggle("dms-not-asked", Boolean(isOther) && !isUsed);
-                cardsOf(group).forEach((card) => arrange(card, rule));
+                group.classList.toggle("dms-not-asked", isOther && !isUsed);
+                group.querySelectorAll(".form-group").forEach((card) => arrange(card, rule));
             }
         });
+        const kafka = [...form.querySelectorAll(".field-redis_url, .field-redis_password, .field-get_table_name, .field-process_dict")]
+            .filter((line) => !line.closest(".form-group"));
+        const isKafka = state.noun === "topic" || kafka.some((line) => line.classList.contains("errors") || line.querySelector("input")?.value);
+        if (kafka.length) {
+            kafka[0].closest("fieldset").classList.toggle("dms-not-asked", !isKafka);
+        }
     };
 
     // A cron in words, under its field.
@@ -76,6 +82,25 @@ const editor = () => {
             field.after(place);
         }
         window.htmx.ajax("GET", `${field.dataset.dmsCron}?${new URLSearchParams({ cron: field.value })}`, { target: place, swap: "innerHTML" });
+    };
+
+    // Whatever a field is folded away in is opened first.
+    const open = (card) => {
+        if (card && card.hasAttribute("x-data") && window.Alpine) {
+            window.Alpine.$data(card).openRow = true;
+        }
+    };
+    const reveal = (field) => {
+        open(field.closest(".form-group"));
+        for (let part = field.closest("details"); part; part = part.parentElement.closest("details")) {
+            part.open = true;
+        }
+        window.requestAnimationFrame(() => {
+            // A field that searches is hidden behind the one of select2.
+            const seen = field.offsetParent || !field.nextElementSibling ? field : field.nextElementSibling;
+            seen.scrollIntoView({ block: "center" });
+            (seen.querySelector("[tabindex]") || seen).focus();
+        });
     };
 
     const later = (action, delay) => {
@@ -117,6 +142,7 @@ const editor = () => {
             position.value = taken.length ? Math.max(...taken) + 1 : 0;
         }
         card.querySelectorAll("[data-dms-cron]").forEach(explain);
+        open(card);
         arrangeAll();
         const first = card.querySelector("input:not([type=hidden]), select, textarea");
         if (first) {
@@ -133,24 +159,32 @@ const editor = () => {
             state.destinations = told.dataset.destinations.split(" ").filter(Boolean);
             arrangeAll();
         }
-        if (event.detail.target.id === "dms-editor-result") {
-            event.detail.target.focus({ preventScroll: true });
-            event.detail.target.scrollIntoView({ block: "start" });
+    });
+    // A session that has ended answers with the page to sign in, which is no part of this one.
+    document.body.addEventListener("htmx:beforeSwap", (event) => {
+        if (event.detail.xhr.responseURL.includes("/login/")) {
+            event.detail.shouldSwap = false;
+            event.detail.target.textContent = "You are signed out. Sign in in another tab, then go on here.";
         }
     });
+    const unanswered = (event) => {
+        event.detail.target.textContent = "The service gave no answer. Try again; if it stays so, look at its log.";
+    };
+    document.body.addEventListener("htmx:sendError", unanswered);
+    document.body.addEventListener("htmx:responseError", unanswered);
 
     document.addEventListener("click", (event) => {
         const link = event.target.closest("[data-dms-field]");
-        if (link) {
-            const field = document.getElementById(link.dataset.dmsField);
-            if (field) {
-                event.preventDefault();
-                for (let part = field.closest("details"); part; part = part.parentElement.closest("details")) {
-                    part.open = true;
-                }
-                field.scrollIntoView({ block: "center" });
-                field.focus();
-            }
+        const field = link && document.getElementById(link.dataset.dmsField);
+        if (field) {
+            event.preventDefault();
+            result.close();
+            reveal(field);
+        }
+        if (event.target.closest("[data-dms-asks]")) {
+            const waiting = document.getElementById("dms-editor-waiting").content.cloneNode(true);
+            document.getElementById("dms-editor-answer").replaceChildren(waiting);
+            result.showModal();
         }
         const saver = event.target.closest("[data-dms-download]");
         if (saver) {
