@@ -127,7 +127,7 @@ class MappingAdmin(Editor, ManagedElsewhere, BaseAdmin):
 
     def get_formset_kwargs(self, request: HttpRequest, obj: Any, inline: Any, prefix: str) -> dict[str, Any]:
         """The same for the lists."""
-        arguments: dict[str, Any] = super().get_formset_kwargs(request, obj, inline, prefix)  # type: ignore[misc]
+        arguments: dict[str, Any] = super().get_formset_kwargs(request, obj, inline, prefix)
         draft = opening.find(request)
         return arguments if draft is None else arguments | {"drafted": draft.rows.get(inline.model, [])}
 

@@ -62,7 +62,7 @@ class Moments:
     def is_any(self, name: str) -> bool:
         """Whether that part may have every value."""
         values: tuple[int, ...] = getattr(self, name)
-        return len(values) == MAX_VALUES[name] - MIN_VALUES[name] + 1
+        return bool(len(values) == MAX_VALUES[name] - MIN_VALUES[name] + 1)
 
 
 def moments_of(cron: str) -> Moments | None:

@@ -42,9 +42,10 @@ def posted(found: Any) -> dict[str, Any]:
     sent = {}
     for form in [*forms, *(form for formset in formsets for form in formset.forms)]:
         for bound in form:
-            value = bound.field.widget.format_value(bound.value()) if bound.value() is not None else ""
+            given: Any = bound.value()
+            value = bound.field.widget.format_value(given)
             if hasattr(bound.field.widget, "check_test"):
-                if bound.value():
+                if given:
                     sent[bound.html_name] = "on"
             else:
                 sent[bound.html_name] = value[0] if isinstance(value, list) else value
