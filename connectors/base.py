@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -33,6 +33,9 @@ Spec = TableSpec | CollectionSpec | TopicSpec | ApiSpec
 
 #: A reached place in the source, as JSON. Only the source that made it reads it; all others store and return it.
 Position = Mapping[str, Any]
+
+#: Writes a moment, given in ISO 8601, for people.
+Say = Callable[[str], str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +114,8 @@ class RunReport:
         warnings: Sentences for the operator.
         counts: Countable facts such as ``null_bookmarks`` or ``unparsed_bookmarks``.
         t0: The source's clock when the run began to read.
+        lower, upper: The bounds of what is being read, in words. May name keys, which are values of rows.
+        altered: What became of columns since the run before, in words, by the column's name at the destination.
     """
 
     phase: str = "open"
@@ -119,6 +124,13 @@ class RunReport:
     warnings: list[str] = field(default_factory=list)
     counts: Counter[str] = field(default_factory=Counter)
     t0: datetime | None = None
+    lower: str = ""
+    upper: str = ""
+    altered: dict[str, str] = field(default_factory=dict)
+
+    def reads(self, lower: str, upper: str) -> None:
+        """Say which part of the source is being read."""
+        self.lower, self.upper = lower, upper
 
     def warn(self, sentence: str) -> None:
         """Add a warning once."""

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from connectors.base import Destination, Options, RunReport, Source, Spec, Step, Stream
+from pydantic import ValidationError
+
+from connectors.base import Destination, Options, Position, RunReport, Say, Source, Spec, Step, Stream
 from connectors.destinations.pgsql import probe as pgsql_destination_probe
 from connectors.destinations.pgsql.destination import PgsqlDestination
 from connectors.errors import ConfigError
@@ -24,6 +26,7 @@ from connectors.mapping import S3Destination as S3DestinationConfig
 from connectors.mapping import Source as SourceConfig
 from connectors.sources.pgsql import discover as pgsql_discover
 from connectors.sources.pgsql import probe as pgsql_source_probe
+from connectors.sources.pgsql.position import PgPosition
 from connectors.sources.pgsql.source import PgsqlTableSource
 from connectors.verbs import FoundTable
 
@@ -81,6 +84,26 @@ def create_destination(config: DestinationConfig, stream: Stream, report: RunRep
         message = f"no connector writes destinations of type {config.destination_type} yet; use one of {known}"
         raise ConfigError(message, connector=f"{config.destination_type} destination", stream=stream.unique_id)
     return connector(config, stream, report)
+
+
+def place_in_words(source_type: str, position: Position, say: Say) -> str:
+    """What a stored position says is copied, for people; needs no connection.
+
+    Args:
+        source_type: Of the source that made it.
+        position: As it is stored.
+        say: Writes a moment, given in ISO 8601.
+    """
+    if source_type not in SOURCES:
+        return "a place that no connector of this version reads"
+    try:
+        if source_type == SourceType.MONGO:
+            from connectors.sources.mongo.position import MongoPosition
+
+            return MongoPosition.model_validate(dict(position)).place(say)
+        return PgPosition.model_validate(dict(position)).place(say)
+    except ValidationError:
+        return "a place that another kind of source, or another version, has stored"
 
 
 def list_tables(config: SourceConfig, stream_id: str) -> list[str]:

@@ -23,10 +23,11 @@ def split(part: BaseModel) -> tuple[dict[str, Any], dict[str, str]]:
 
 
 def fill_endpoint(row: Source | Destination, part: BaseModel) -> None:
-    """Take a source or destination of the contract over into its row. Saves nothing."""
+    """Take a source or destination of the contract over into its row, which is then untested. Saves nothing."""
     shown, hidden = split(part)
     row.config = {key: value for key, value in shown.items() if key not in _TYPE_KEYS}
     row.secrets = secrets.seal_all(hidden)
+    row.last_test = None
 
 
 def source_raw(row: Source) -> dict[str, Any]:

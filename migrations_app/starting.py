@@ -17,7 +17,7 @@ from migrations_app import hosts, mapping_io, plans, runs, settings_io
 from migrations_app.enums import TriggerKind
 from migrations_app.models import Mapping, Run, Stream
 from migrations_app.plans import Plan
-from migrations_app.verbs import backfill
+from migrations_app.verbs import backfill, checking
 
 #: Processes that were started here. Asking them for their end is what lets the system forget them.
 _started: list[subprocess.Popen[bytes]] = []
@@ -100,13 +100,20 @@ def select(mapping: Mapping, *, table: str | None = None, destination: str | Non
     return streams
 
 
-def queue(streams: Sequence[Stream], *, allow_deletes: int | None = None, requested_by: str = "") -> Started:
+def queue(
+    streams: Sequence[Stream],
+    *,
+    allow_deletes: int | None = None,
+    requested_by: str = "",
+    trigger: TriggerKind = TriggerKind.API,
+) -> Started:
     """Queue a run for each of these streams of one mapping, and see to it that somebody executes them.
 
     Args:
         streams: Which ones.
         allow_deletes: Deletions that are approved for these runs.
         requested_by: Who asks.
+        trigger: By which way.
     """
     started = Started(uuid.uuid4())
     for stream in streams:
@@ -114,7 +121,7 @@ def queue(streams: Sequence[Stream], *, allow_deletes: int | None = None, reques
             started.runs.append(
                 runs.queue(
                     stream,
-                    trigger=TriggerKind.API,
+                    trigger=trigger,
                     trigger_id=started.trigger_id,
                     allow_deletes=allow_deletes,
                     requested_by=requested_by,
@@ -140,15 +147,20 @@ def queue_backfills(planned: Sequence[Plan], selection: Selection, *, requested_
     return started
 
 
-def retry(run: Run, *, requested_by: str = "") -> Run:
+def retry(run: Run, *, requested_by: str = "", trigger: TriggerKind = TriggerKind.API) -> Run:
     """Queue a run that does what an ended one was to do, from where its stream is now.
+
+    Args:
+        run: The ended one.
+        requested_by: Who asks.
+        trigger: How; what asked for a backfill stays one.
 
     Raises:
         AlreadyRunningError: The stream has an active run.
     """
     new = runs.queue(
         run.stream,
-        trigger=TriggerKind(run.trigger) if run.request else TriggerKind.API,
+        trigger=TriggerKind(run.trigger) if run.request else trigger,
         allow_deletes=run.allow_deletes,
         requested_by=requested_by,
         request=run.request,
@@ -193,14 +205,25 @@ def start_detached(
     return _start_process(mapping_id, arguments)
 
 
-def _start_process(mapping_id: str, arguments: Sequence[str]) -> int:
+def start_check(stream: Stream, *, requested_by: str = "") -> int:
+    """Start a data check of a stream in a process of its own, whose result is kept, and return the process id.
+
+    Raises:
+        CheckGoesOnError: One goes on.
+    """
+    checking.ask(stream, requested_by)
+    arguments = [f"--table={stream.name}", f"--destination={stream.destination_name}", "--keep"]
+    return _start_process(stream.mapping_id, arguments, command="verify_migration")
+
+
+def _start_process(mapping_id: str, arguments: Sequence[str], *, command: str = "run_migration") -> int:
     _started[:] = [process for process in _started if process.poll() is None]
-    command = [sys.executable, str(settings.BASE_DIR / "manage.py"), "run_migration", mapping_id, *arguments]
+    words = [sys.executable, str(settings.BASE_DIR / "manage.py"), command, mapping_id, *arguments]
     log = settings.VAR_DIR / "runs" / f"{mapping_id}.log"
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("ab") as output:
         process = subprocess.Popen(
-            command,
+            words,
             cwd=settings.BASE_DIR,
             stdin=subprocess.DEVNULL,
             stdout=output,

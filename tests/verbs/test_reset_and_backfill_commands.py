@@ -11,7 +11,7 @@ from controlplane.sandbox import MongoServer
 from migrations_app import plans
 from migrations_app.enums import RunState, TriggerKind
 from migrations_app.models import Checkpoint, Run, Stream
-from migrations_app.verbs import backfill
+from migrations_app.verbs import backfill, reset
 from tests.builders import make_mapping, make_table, run_once
 from tests.databases import PgDatabase
 from tests.verbs import support
@@ -93,6 +93,20 @@ def test_a_reset_to_a_key_reads_what_is_above_it(databases: Databases) -> None:
     run()
     assert databases[1].value("SELECT count(*) FROM arrived.orders WHERE id IN (95, 96)") == 2
     assert databases[1].value("SELECT count(*) FROM arrived.orders WHERE id = 50") == 0
+
+
+@pytest.mark.parametrize("mode", ["logging", "syncing"])
+def test_rows_that_a_reset_has_copied_again_are_estimated(databases: Databases, mode: str) -> None:
+    raw = make_mapping(*databases, make_table(mode=mode, bookmark="updated_at" if mode == "syncing" else ...))
+    register(raw)
+    run()
+    databases[0].execute("UPDATE orders SET updated_at = '2024-01-01'; ANALYZE orders")
+    (plan,) = plans.build("test")
+    whole, above = reset.describe(plan), reset.describe(plan, to_key=("90",))
+    assert reset.estimate_rows(plan, whole) == 100
+    few = reset.estimate_rows(plan, above)
+    assert few is not None
+    assert 5 <= few <= 20
 
 
 def test_a_released_table_can_be_owned_by_another_mapping(databases: Databases) -> None:

@@ -106,6 +106,7 @@ class S3Destination(Destination):
             with self._local_disk, self._table.publish() as publication:
                 evolution.add_columns(work, publication)
                 publication.commit(columns=plan.columns)
+            self._report.altered.update(dict.fromkeys(plan.added, "added"))
         return Prepared(self._is_fresh, plan.added, plan.notes, wants_key_order=True)
 
     def write(self, chunks: Iterable[Chunk]) -> Iterator[Commit]:

@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
-from connectors.base import Position
+from connectors.base import Position, Say
 from connectors.mapping import Mode
 from connectors.sources.mongo.ids import BRACKETS
 
@@ -66,3 +66,13 @@ class MongoPosition(BaseModel):
             reached = f"_id {self.after}" if self.after is not None else f"ids of type {self.bracket}"
             return f"an unfinished first copy: {self.batch} chunks in, {reached}"
         return f"changes up to {self.watermark}, {len(self.fields)} fields"
+
+    def place(self, say: Say) -> str:
+        """What is copied, for people who do not know how it is stored; `say` writes a moment, given in ISO 8601."""
+        if self.snapshot is not None:
+            return f"the snapshot of {say(self.snapshot)}"
+        if self.phase is Phase.COPY:
+            reached = f", documents with _id up to {self.after}" if self.after is not None else ""
+            return f"an unfinished first copy: {self.batch:,} chunks{reached}"
+        changes = f"changes by {self.bookmark}" if self.bookmark else "documents"
+        return f"{changes} up to {say(self.watermark.isoformat())}" if self.watermark else "everything"

@@ -79,9 +79,15 @@ def _follow_queries(reading: Reading, position: PgPosition) -> list[sql.Composab
 
 
 def _changed(reading: Reading, position: PgPosition | None) -> int | None:
-    if position is None or reading.bookmark is None or reading.bookmark.is_parsed_here:
+    """The rows that a run would read, by the planner; all of them where it compares all."""
+    is_compared = reading.bookmark is None and reading.spec.mode is not Mode.LOGGING
+    is_unknown = reading.bookmark is not None and reading.bookmark.is_parsed_here
+    if position is None or is_compared or is_unknown:
         return reading.table.estimated_rows
-    return reading.estimate(reading.bookmark.since(position.watermark, grace(reading)))
+    conditions = [new_keys_condition(reading, position)]
+    if reading.bookmark is not None:
+        conditions.append(reading.bookmark.since(position.watermark, grace(reading)))
+    return reading.estimate(sql.SQL(" OR ").join(sql.SQL("({})").format(each) for each in conditions))
 
 
 def _words(key: tuple[str, ...] | None) -> str:

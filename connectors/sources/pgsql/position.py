@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from pydantic import BaseModel, ConfigDict
 
-from connectors.base import Position
+from connectors.base import Position, Say
 from connectors.mapping import Mode
 
 Key = tuple[str, ...]
@@ -132,6 +132,28 @@ class PgPosition(BaseModel):
         parts = [f"changes up to watermark {self.watermark}"] if self.watermark else []
         parts += [f"keys up to {self.safe_key}"] if self.safe_key is not None else []
         return ", ".join(parts) or "a whole copy; every row is compared"
+
+    def place(self, say: Say) -> str:
+        """What is copied, for people who do not know how it is stored.
+
+        Args:
+            say: Writes a moment, given in ISO 8601.
+        """
+        if self.snapshot is not None:
+            return f"the snapshot of {say(self.snapshot)}"
+        key = " and ".join(self.key) or "key"
+        if self.phase is Phase.COPY:
+            word = "second copy, for added or changed columns" if self.is_refill else "first copy"
+            reached = f", rows with {key} up to {_shown(self.cursor)}" if self.cursor is not None else ""
+            return f"an unfinished {word}: {self.batch:,} chunks{reached}"
+        parts = [f"rows with {key} up to {_shown((self.safe_key,))}"] if self.safe_key is not None else []
+        changes = f"changes by {self.bookmark}" if self.bookmark else "rows"
+        parts += [f"{changes} up to {say(self.watermark)}"] if self.watermark else []
+        return " and ".join(parts) or "everything; each run compares all rows"
+
+
+def _shown(key: Key) -> str:
+    return ", ".join(f"{int(part):,}" if part.removeprefix("-").isdecimal() else part for part in key)
 
 
 def _words(key: Key | None) -> str:

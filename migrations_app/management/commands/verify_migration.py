@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import json
 from argparse import ArgumentParser
+from collections.abc import Iterator
 from typing import Any
 
-from django.core.management.base import BaseCommand
+from django.core.management.base import BaseCommand, CommandError
+from django.db.models import Q
 
 from connectors.comparison import Comparison, Difference, Verdict
 from migrations_app.management.listing import write_rows
 from migrations_app.management.selecting import ExitCode, add_selection, selected_plans
+from migrations_app.plans import Plan
+from migrations_app.verbs import checking
 from migrations_app.verbs.verify import NAMED_KEYS, Verification, verify
 
 
@@ -31,19 +35,35 @@ class Command(BaseCommand):
             "--keys", type=int, default=NAMED_KEYS, metavar="N", help="how many differing keys to name (%(default)s)"
         )
         parser.add_argument("--json", action="store_true", help="print one JSON document")
+        parser.add_argument("--keep", action="store_true", help="keep the results, for the pages of the streams")
 
     def handle(self, *_args: Any, **options: Any) -> None:
-        plans = selected_plans(options)
-        found = [verify(plan, named_keys=max(1, options["keys"])) for plan in plans]
+        found = self._kept(options) if options["keep"] else list(_found(selected_plans(options), options))
         if options["json"]:
             self.stdout.write(json.dumps([each.as_dict() for each in found], indent=2))
         else:
-            self._print(found)
+            # What is kept is shown to those who may see keys; the output of a detached process is a log.
+            self._print(found, with_keys=not options["keep"])
         code = _exit_code(found)
         if code:
             raise SystemExit(int(code))
 
-    def _print(self, found: list[Verification]) -> None:
+    def _kept(self, options: dict[str, Any]) -> list[Verification]:
+        chosen = {"name": options["table"], "destination_name": options["destination"]}
+        streams = Q(mapping=options["mapping_id"], **{key: value for key, value in chosen.items() if value is not None})
+        checking.take(streams)
+        try:
+            plans = selected_plans(options)
+        except CommandError as error:
+            checking.give_up(streams, str(error))
+            raise
+        found = []
+        for each in _found(plans, options):
+            checking.keep(each)
+            found.append(each)
+        return found
+
+    def _print(self, found: list[Verification], *, with_keys: bool) -> None:
         if not found:
             self.stdout.write("the mapping has no destination, so there is nothing to compare")
             return
@@ -54,8 +74,12 @@ class Command(BaseCommand):
         ]
         write_rows(self.stdout, ("stream", "mode", "result", *numbers), rows, numbers=numbers)
         for each in found:
-            for line in _details(each):
+            for line in _details(each, with_keys=with_keys):
                 self.stdout.write(f"{each.stream_id} {line}")
+
+
+def _found(plans: list[Plan], options: dict[str, Any]) -> Iterator[Verification]:
+    return (verify(plan, named_keys=max(1, options["keys"])) for plan in plans)
 
 
 def _figures(found: Comparison | None) -> list[str]:
@@ -70,7 +94,7 @@ def _figures(found: Comparison | None) -> list[str]:
     ]
 
 
-def _details(each: Verification) -> list[str]:
+def _details(each: Verification, *, with_keys: bool) -> list[str]:
     lines = [f"error: {each.error}"] if each.error else []
     found = each.comparison
     if found is not None:
@@ -78,7 +102,7 @@ def _details(each: Verification) -> list[str]:
         lines += [f"note: {note}" for note in found.notes]
         if found.ignored_columns:
             lines.append(f"note: not compared, as only the destination has them: {', '.join(found.ignored_columns)}")
-        if found.differing:
+        if found.differing and with_keys:
             lines.append(f"keys ({', '.join(found.key)}) that differ, the first {len(found.differing)}:")
             lines += [f"  {differing.difference:<10} {', '.join(differing.key)}" for differing in found.differing]
     return lines
