@@ -17,7 +17,7 @@ from connectors.report import RunReport as RunReport
 from connectors.rows import CopyFormat as CopyFormat
 from connectors.rows import MissingKeys as MissingKeys
 from connectors.rows import RowStream as RowStream
-from connectors.types import StreamSchema
+from connectors.types import Column, StreamSchema
 from connectors.verbs import Comparable as Comparable
 from connectors.verbs import Digest as Digest
 from connectors.verbs import HashForm as HashForm
@@ -333,6 +333,10 @@ class Destination(MissingKeys, Upkeep):
     @abstractmethod
     def plan_statements(self, schema: StreamSchema) -> list[str]:
         """The DDL that `prepare` would run now, for a dry run. Changes nothing; call `connect` first."""
+
+    def column_type(self, column: Column) -> str:
+        """The type that a column gets here, in this destination's own words; needs no connection."""
+        return column.pg_type.text
 
     @abstractmethod
     def connect(self) -> None:
