@@ -7,6 +7,7 @@ from pymongo.uri_parser import parse_uri
 from connectors import egress
 
 _SRV = "mongodb+srv://"
+_PORT = 27017
 
 
 def refuse_forbidden(url: str, timeout_s: float) -> None:
@@ -24,3 +25,16 @@ def refuse_forbidden(url: str, timeout_s: float) -> None:
     if url.startswith(_SRV):
         for host, port in parse_uri(url, connect_timeout=timeout_s)["nodelist"]:
             egress.permitted_addresses(host, port)
+
+
+def servers_of(url: str, timeout_s: float) -> list[tuple[str, int]]:
+    """Hosts and ports of an address; those behind a SRV record are looked up.
+
+    Args:
+        url: With its scheme.
+        timeout_s: For the look-up of the record.
+
+    Raises:
+        PyMongoError: The address is none, or the record cannot be had.
+    """
+    return [(host, port or _PORT) for host, port in parse_uri(url, connect_timeout=timeout_s)["nodelist"]]

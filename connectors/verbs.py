@@ -276,6 +276,7 @@ class BookmarkCandidate:
         not_null: It always has a value.
         is_indexed: An index begins with it.
         is_maintained: A trigger that fires before updates names it.
+        null_share: Share of the rows without a value, from 0 to 1; None when unknown.
     """
 
     column: str
@@ -284,6 +285,15 @@ class BookmarkCandidate:
     not_null: bool
     is_indexed: bool
     is_maintained: bool
+    null_share: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class KeyCandidate:
+    """Columns that tell rows apart, with `primary_key_datatype` of each."""
+
+    columns: tuple[str, ...]
+    datatypes: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -326,6 +336,7 @@ class FoundTable:
         bookmarks: The likeliest first.
         proposal: How to copy it.
         fields: What a sample of a collection has; empty where a catalog has the columns.
+        keys: Everything that could be the key, `primary_key` first; empty where the source has one key only.
     """
 
     schema: str
@@ -338,6 +349,7 @@ class FoundTable:
     bookmarks: tuple[BookmarkCandidate, ...]
     proposal: Proposal
     fields: tuple[FoundField, ...] = ()
+    keys: tuple[KeyCandidate, ...] = ()
 
     @property
     def table_name(self) -> str:

@@ -11,19 +11,10 @@ from rich.live import Live
 from rich.text import Text
 
 from migrations_app.formats import human_bytes, human_seconds
+from migrations_app.live import phase_words
 from migrations_app.runner import Progress
 
 _PLAIN_EVERY_S = 5.0
-#: Phases of a run as people read them; one without an entry is shown as it is.
-_WORDS = {
-    "open": "connecting",
-    "copy": "first copy",
-    "dump": "copying one snapshot",
-    "follow": "reading what changed",
-    "buffer": "reading once more what changed within buffer_updation_lag",
-    "delete": "comparing keys for deletions",
-    "indexes": "building indexes",
-}
 
 
 class Display:
@@ -44,7 +35,7 @@ class Display:
 
     def __enter__(self) -> Self:
         if self._console.is_terminal:
-            self._live = Live(Text(f"{self._stream_id}: {_WORDS['open']}"), console=self._console, transient=True)
+            self._live = Live(Text(f"{self._stream_id}: {phase_words('open')}"), console=self._console, transient=True)
             self._live.__enter__()
         return self
 
@@ -71,7 +62,7 @@ class Display:
         """Phase, rows, rows/s, bytes and, where the number of rows is known, what is left."""
         run, report = progress.run, progress.report
         seconds = max(time.monotonic() - self._began, 1e-3)
-        parts = [f"{self._stream_id}: {_WORDS.get(report.phase, report.phase)}"]
+        parts = [f"{self._stream_id}: {phase_words(report.phase)}"]
         if run.read:
             parts += [f"{run.read:,} row{'s' if run.read > 1 else ''}", f"{run.read / seconds:,.0f} rows/s"]
         if report.bytes_moved:

@@ -33,8 +33,9 @@ from connectors.base import RunReport
 from connectors.errors import ConnectorError
 from connectors.faults import FaultPoint, pass_point
 from connectors.mapping import MappingError
-from migrations_app import history, mirror, notify, resumption, runs
+from migrations_app import mirror, notify, resumption, runs
 from migrations_app.enums import EventLevel, StopReason
+from migrations_app.live import LiveRecord
 from migrations_app.log_context import belonging_to
 from migrations_app.models import Run
 from migrations_app.plans import Plan
@@ -155,6 +156,7 @@ class _Execution:
         self._operators_stop: Stop | None = None
         self._lease_ends_at = time.monotonic() + settings.DMS_LEASE_S
         self._reconnecting = Reconnecting(settings.DMS_RECONNECTS, plan.stream.mode)
+        self._live = LiveRecord(run, report)
         runs.record_plan(run, plan.snapshot())
 
     def go(self) -> None:
@@ -165,6 +167,12 @@ class _Execution:
             LeaseLostError: Somebody has taken the stream over.
             ConnectorError: What ended it.
         """
+        try:
+            self._go_on()
+        finally:
+            self._live.record()
+
+    def _go_on(self) -> None:
         while True:
             try:
                 self._go_once()
@@ -239,19 +247,20 @@ class _Execution:
                 self._renewing(lambda: runs.renew(self._run, self._report))
             case Opened(resume):
                 self._reconnecting.opened(resume.position)
+                self._live.opened(resume.position)
                 self._renewing(lambda: runs.record_opening(self._run, resume.epoch, resume.position))
             case Ready(prepared):
                 for note in prepared.notes:
                     self._report.warn(note)
-                if prepared.added_columns:
-                    runs.log(self._run, EventLevel.INFO, history.added_sentence(prepared.added_columns))
             case Committed(commit):
                 pass_point(FaultPoint.BEFORE_CHECKPOINT)
                 is_progress = self._reconnecting.committed(commit.position)
                 self._renewing(lambda: runs.record_commit(self._run, commit, self._report, is_progress=is_progress))
+                self._live.committed(commit)
                 pass_point(FaultPoint.AFTER_CHECKPOINT)
 
     def _renew(self) -> None:
+        self._live.look()
         now = time.monotonic()
         if now >= self._renew_at:
             self._renew_at = now + settings.DMS_HEARTBEAT_S

@@ -101,13 +101,20 @@ def select(mapping: Mapping, *, table: str | None = None, destination: str | Non
     return streams
 
 
-def queue(streams: Sequence[Stream], *, allow_deletes: int | None = None, requested_by: str = "") -> Started:
+def queue(
+    streams: Sequence[Stream],
+    *,
+    allow_deletes: int | None = None,
+    requested_by: str = "",
+    trigger: TriggerKind = TriggerKind.API,
+) -> Started:
     """Queue a run for each of these streams of one mapping, and see to it that somebody executes them.
 
     Args:
         streams: Which ones.
         allow_deletes: Deletions that are approved for these runs.
         requested_by: Who asks.
+        trigger: By which way.
     """
     started = Started(uuid.uuid4())
     for stream in streams:
@@ -115,7 +122,7 @@ def queue(streams: Sequence[Stream], *, allow_deletes: int | None = None, reques
             started.runs.append(
                 runs.queue(
                     stream,
-                    trigger=TriggerKind.API,
+                    trigger=trigger,
                     trigger_id=started.trigger_id,
                     allow_deletes=allow_deletes,
                     requested_by=requested_by,

@@ -87,7 +87,16 @@ _CONNECT_CAUSES: tuple[tuple[str, str, str], ...] = (
         "the server refused the user name or password; check `username` and `password`",
     ),
     (r"role \".*\" does not exist", "auth_failed", "the user does not exist on the server; check `username`"),
-    (r"no pg_hba.conf entry", "auth_failed", "the server's pg_hba.conf does not let this user in from here"),
+    (
+        r"no pg_hba.conf entry.*(no encryption|SSL off)",
+        "auth_failed",
+        "the server's pg_hba.conf does not let this user in without TLS; set `sslmode` to require, or add a line there",
+    ),
+    (
+        r"no pg_hba.conf entry",
+        "auth_failed",
+        "the server's pg_hba.conf does not let this user in from here; add a line for this user and host there",
+    ),
     (
         r"permission denied for database",
         "auth_failed",

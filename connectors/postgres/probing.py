@@ -3,20 +3,29 @@
 from __future__ import annotations
 
 import socket
+import struct
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from connectors import egress
+from connectors import steps as tests
 from connectors.base import Options
 from connectors.postgres.errors import Side
 from connectors.postgres.session import Address, Session
-from connectors.steps import FAILED, OK, WARNING, Finding, take_steps
+from connectors.steps import FAILED, OK, WARNING, Finding
 from connectors.verbs import Step
 
 _OLDEST_SERVER = 12
 _STATEMENT_TIMEOUT_S = 10
+#: Asks a server whether it speaks TLS, which it answers with one byte.
+#: Source: https://www.postgresql.org/docs/current/protocol-message-formats.html
+_SSL_REQUEST = struct.pack("!ii", 8, 80877103)
+_OFFERED, _NOT_OFFERED = b"S", b"N"
+_ENCRYPTING = frozenset({"require", "verify-ca", "verify-full"})
+_CHECKING = frozenset({"verify-ca", "verify-full"})
+_NOT_ENCRYPTING = frozenset({"disable", "allow"})
+_NOT_POSTGRES = "something other than PostgreSQL answers at that host and port; check `url` and `port`"
 
 
 @dataclass(slots=True)
@@ -52,49 +61,72 @@ class Probe:
     def run(self, checks: Mapping[str, Callable[[], Finding]]) -> list[Step]:
         """Do the steps in their order until one fails; closes the session."""
         try:
-            return take_steps(checks, self.steps)
+            return tests.take_steps(checks, self.steps, leave=self._leave)
         finally:
             if self.session is not None:
-                self.session.close()
+                tests.clear_away(self.session.close)
+
+    def _leave(self) -> None:
+        if self.session is not None:
+            self.session.cut()
 
     def resolve(self) -> Finding:
         """The host's name."""
-        host = self.address.host
-        try:
-            self.addresses = egress.permitted_addresses(host, self.address.tcp_port)
-        except egress.ConnectionForbidden as refusal:
-            return FAILED, str(refusal)
-        if not self.addresses:
-            return FAILED, f"the host name {host} is unknown; check `url`"
-        return OK, f"{host} is {', '.join(sorted(self.addresses))}"
+        found, self.addresses = tests.resolve(self.address.host, self.address.tcp_port, "check `url`")
+        return found
 
-    def reach(self) -> Finding:
+    def connect(self) -> Finding:
         """The port."""
-        host, port = self.address.host, self.address.tcp_port
-        reason = "refused the connection"
+        timeout_s = self.options.connect_timeout_s
+        remedy = "check `url`, `port` and firewalls"
+        return tests.connect(self.address.host, self.address.tcp_port, self.addresses, timeout_s, remedy)
+
+    def tls(self) -> Finding:
+        """Whether others can listen, or pretend to be the server. A server that says nothing at all is found here."""
+        answer = self._offer()
+        mode = self.address.sslmode
+        if answer is None:
+            return FAILED, (
+                "the server takes connections and says nothing; see that it is PostgreSQL (`url`, `port`) and whether"
+                " it hangs"
+            )
+        if answer == _NOT_OFFERED:
+            if mode in _ENCRYPTING:
+                return FAILED, f"the server offers no TLS, which `sslmode` {mode} asks for; switch `ssl` on there"
+            return WARNING, (
+                "the connection is not encrypted, as the server offers no TLS; where others can listen switch `ssl` on"
+                " at the server, and set `sslmode` to verify-full"
+            )
+        if answer != _OFFERED:
+            return FAILED, _NOT_POSTGRES
+        if mode in _NOT_ENCRYPTING:
+            return WARNING, f"the server offers TLS, and `sslmode` {mode} makes no use of it; set it to verify-full"
+        if mode not in _CHECKING:
+            return WARNING, "encrypted, but the server's certificate is not checked; set `sslmode` to verify-full"
+        return OK, "the server offers TLS, and its certificate is checked at signing in"
+
+    def _offer(self) -> bytes | None:
+        """What the server answers when it is asked for TLS; None for a server that keeps silent."""
         for address in self.addresses:
             try:
-                socket.create_connection((address, port), timeout=self.options.connect_timeout_s).close()
-            except OSError as error:
-                reason = "did not answer in time" if isinstance(error, TimeoutError) else "refused the connection"
-            else:
-                return OK, f"port {port} is open"
-        return FAILED, f"{host}, port {port}, {reason}; check `url`, `port` and firewalls"
+                with socket.create_connection(
+                    (address, self.address.tcp_port), timeout=self.options.connect_timeout_s
+                ) as asked:
+                    asked.sendall(_SSL_REQUEST)
+                    return asked.recv(1)
+            except TimeoutError:
+                return None
+            except OSError:
+                continue
+        return b""
 
     def sign_in(self) -> Finding:
         """User, password and database."""
         self.session = Session(self.address, self.side, self.options, read_only=self.read_only)
         user, database = self.session.rows("SELECT current_user, current_database()")[0]
-        return OK, f"signed in as {user} to {database}"
-
-    def tls(self) -> Finding:
-        """Whether others can listen, or pretend to be the server."""
-        version = self.connected.value("SELECT version FROM pg_stat_ssl WHERE pid = pg_backend_pid() AND ssl")
-        if version is None:
-            return WARNING, "the connection is not encrypted; set `sslmode` to require or verify-full"
-        if self.address.sslmode not in {"verify-ca", "verify-full"}:
-            return WARNING, f"{version}, but the server's certificate is not checked; set `sslmode` to verify-full"
-        return OK, str(version)
+        detail = f"signed in as {user} to {database}"
+        version = self.session.value("SELECT version FROM pg_stat_ssl WHERE pid = pg_backend_pid() AND ssl")
+        return OK, detail if version is None else f"{detail}, encrypted by {version}"
 
     def version(self) -> Finding:
         """Whether the server is one that we know."""

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import socket
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, Protocol
 
 import psycopg2
@@ -217,6 +219,12 @@ class Session:
                 self.connection.cancel()
             except psycopg2.Error as error:
                 raise translate(error, self.side) from error
+
+    def cut(self) -> None:
+        """End whatever waits for a server that does not answer, from another thread: the connection is lost for it."""
+        if self.connection.closed == 0:
+            with suppress(OSError), socket.socket(fileno=os.dup(self.connection.fileno())) as end:
+                end.shutdown(socket.SHUT_RDWR)
 
     def leave_copy(self) -> None:
         """After a COPY that its sink broke off: take the session out of it. A transaction block may have failed by it.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.contrib import admin
 
 from migrations_app.admin.base import ReadOnlyAdmin
-from migrations_app.models import Channel, Heartbeat, OutboxEntry
+from migrations_app.models import Channel, OutboxEntry
 
 
 @admin.register(OutboxEntry)
@@ -22,10 +22,3 @@ class ChannelAdmin(ReadOnlyAdmin):
     """Where messages go, and what is wrong there."""
 
     list_display = ("name", "problem", "problem_since", "failures", "free_at")
-
-
-@admin.register(Heartbeat)
-class HeartbeatAdmin(ReadOnlyAdmin):
-    """The service's own processes."""
-
-    list_display = ("name", "at", "details")

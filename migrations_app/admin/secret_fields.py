@@ -3,16 +3,72 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 from django import forms
-from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget, UnfoldAdminPasswordWidget
+from django.template.loader import render_to_string
+from django.utils.safestring import SafeString, mark_safe
+from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget
 
 from migrations_app import secrets
+
+#: What follows the field's name in those of the switch, and of the input for the variable's name.
+_WAY, _VARIABLE = "__way", "__env"
+_BY_VALUE, _BY_REFERENCE = "value", "env"
+
+
+class SecretInput(forms.Widget):
+    """Either the value, which is only ever written, or the name of an environment variable, which is no secret.
+
+    The value's input has the field's own name and takes `env:NAME` too.
+    """
+
+    #: The reference that is stored.
+    reference = ""
+    #: A value is stored.
+    is_set = False
+
+    class Media:
+        css: ClassVar[dict[str, tuple[str, ...]]] = {"all": ("dms/secrets.css",)}
+
+    def value_from_datadict(self, data: Any, files: Any, name: str) -> str:  # noqa: ARG002 - Django's signature
+        """The value, or the reference as the contract writes it."""
+        value = data.get(name) or ""
+        variable = (data.get(name + _VARIABLE) or "").strip().removeprefix(secrets.REFERENCE_PREFIX)
+        if variable and data.get(name + _WAY) != _BY_VALUE and (data.get(name + _WAY) or not value):
+            return f"{secrets.REFERENCE_PREFIX}{variable}"
+        return value if data.get(name + _WAY) != _BY_REFERENCE else ""
+
+    def value_omitted_from_data(self, data: Any, files: Any, name: str) -> bool:  # noqa: ARG002 - Django's signature
+        """Whether none of the inputs was sent."""
+        return name not in data and name + _VARIABLE not in data
+
+    def render(
+        self,
+        name: str,
+        value: Any,
+        attrs: dict[str, Any] | None = None,
+        renderer: Any = None,  # noqa: ARG002 - Django's
+    ) -> SafeString:
+        """Both inputs; of the value only whether there is one."""
+        entered = value if isinstance(value, str) and secrets.is_reference(value) else ""
+        shown = entered or self.reference
+        final = self.build_attrs(self.attrs, attrs)
+        context = {
+            "name": name,
+            "id": final.pop("id", f"id_{name}"),
+            "attrs": final,
+            "variable": shown.removeprefix(secrets.REFERENCE_PREFIX),
+            "by_reference": bool(shown),
+            "is_set": self.is_set,
+        }
+        return mark_safe(render_to_string("parts/secret_input.html", context))  # noqa: S308 - Django escaped it
 
 
 class SecretFormField(forms.CharField):
     """A secret to be entered. It is empty on every page, whatever is stored."""
+
+    widget: SecretInput
 
     def __init__(self, *, label: str, help_text: str = "") -> None:
         super().__init__(
@@ -21,18 +77,20 @@ class SecretFormField(forms.CharField):
             strip=False,
             label=label,
             help_text=help_text,
-            widget=UnfoldAdminPasswordWidget(attrs={"autocomplete": "new-password"}),
+            widget=SecretInput(),
         )
 
     def tell(self, stored: str | None) -> None:
         """Say in the help text whether something is stored; a reference is shown, since it is no secret."""
         if not stored:
-            state = "Not set."
+            state = "Not set. A variable is looked up when a run starts, so that nothing secret is stored here."
         elif secrets.is_reference(stored):
-            state = f"Set to {stored}; leave it empty to keep that."
+            self.widget.reference = stored
+            state = f"Set to {stored}; kept while the name stays."
         else:
-            state = "Set; leave it empty to keep it."
-        self.help_text = f"{self.help_text} {state} The value itself or env:NAME.".strip()
+            self.widget.is_set = True
+            state = "Set, and never shown; kept while this stays empty."
+        self.help_text = f"{self.help_text} {state}".strip()
 
 
 class ForgetField(forms.MultipleChoiceField):

@@ -21,6 +21,7 @@ from migrations_app.admin.stream_actions import active_run
 from migrations_app.enums import Noun
 from migrations_app.models import AuditEntry, DataCheck, Destination, SpecRow, Stream
 from migrations_app.models.specs import SPEC_ROWS
+from migrations_app.scheduling import words
 from migrations_app.settings_io import schedule_settings
 from migrations_app.standing.gathering import verdict
 from migrations_app.standing.places import place_of
@@ -131,7 +132,10 @@ def schedule_in_words(spec: SpecRow | None, zone: str) -> str:
     """When a spec is due; empty where nothing starts it by itself."""
     if spec is None or spec.cron == SELF_MANAGED:
         return ""
-    return f"{spec.cron} ({zone})"
+    try:
+        return f"{words.in_words(spec.cron)} ({zone})"
+    except ValueError:
+        return spec.cron
 
 
 def audit_of(target_type: str, target_id: str) -> list[AuditEntry]:
@@ -156,7 +160,8 @@ def _check(stream: Stream) -> dict[str, Any] | None:
         "is_going_on": check.finished_at is None and not why_none,
         "why_none": why_none,
         "figures": figures,
-        "reasons": [*([result["error"]] if result.get("error") else []), *result.get("reasons", [])],
+        "error": result.get("error", ""),
+        "reasons": result.get("reasons", []),
         "notes": result.get("notes", []),
         "keys": result.get("differing_keys", []),
         "seconds": result.get("seconds"),

@@ -7,7 +7,8 @@ from migrations_app.models.checks import DataCheck
 from migrations_app.models.heartbeats import Heartbeat
 from migrations_app.models.mappings import Destination, Mapping, MappingDestination, Source
 from migrations_app.models.outbox import Channel, OutboxEntry
-from migrations_app.models.runs import Run, RunEvent
+from migrations_app.models.roles import Role
+from migrations_app.models.runs import Run, RunEvent, RunProgress
 from migrations_app.models.schedules import Drain, StreamSchedule
 from migrations_app.models.settings import ServiceSettings
 from migrations_app.models.specs import ApiSpec, CollectionSpec, SpecRow, TableSpec, TopicSpec
@@ -30,8 +31,10 @@ __all__ = [
     "Mapping",
     "MappingDestination",
     "OutboxEntry",
+    "Role",
     "Run",
     "RunEvent",
+    "RunProgress",
     "ServiceSettings",
     "Source",
     "SpecRow",

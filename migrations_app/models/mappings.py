@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 from django.db import models
@@ -17,6 +18,9 @@ class Endpoint(models.Model):
     config = models.JSONField(default=dict, blank=True, editable=False)
     secrets = SealedField()
     sent = models.JSONField(null=True, editable=False, help_text="The document as it was sent; see sent.py.")
+    last_test = models.JSONField(
+        null=True, editable=False, help_text="When the connection was last tested as it is now, and how that ended."
+    )
     created_at = models.DateTimeField(auto_now_add=True)
     updated_at = models.DateTimeField(auto_now=True)
 
@@ -26,6 +30,11 @@ class Endpoint(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    @property
+    def tested_at(self) -> datetime | None:
+        """When the connection was last tested as it is now."""
+        return None if self.last_test is None else datetime.fromisoformat(self.last_test["at"])
 
     @property
     def address(self) -> str:

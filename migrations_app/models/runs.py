@@ -1,4 +1,4 @@
-"""Runs: one execution of one stream, and its log. Only migrations_app/runs.py changes a run."""
+"""Runs: one execution of one stream, its log and what it shows of itself. Only migrations_app/runs.py changes a run."""
 
 from __future__ import annotations
 
@@ -72,6 +72,23 @@ class Run(models.Model):
         indexes = (
             models.Index(fields=("state", "lease_until"), name="run_state_lease"),
             models.Index(fields=("resume_at",), condition=~Q(resume_at=None), name="run_resume"),
+            # All that the charts of the home page add up, so that 200,000 runs are read from the index alone. A run
+            # enters it when it ends, so that commits on the way change nothing here.
+            models.Index(
+                fields=("state", "finished_at", "inserted", "updated", "deleted", "byte_count"),
+                condition=Q(finished_at__isnull=False),
+                name="run_history",
+            ),
+            # How the last run of each stream ended: asked of all streams at once when all of them fail.
+            models.Index(fields=("stream", "-created_at"), name="run_of_stream"),
+            # The list, newest first, as a whole and by what people look for in it.
+            models.Index(fields=("-created_at", "-id"), name="run_newest"),
+            models.Index(fields=("state", "-created_at", "-id"), name="run_state_newest"),
+            models.Index(
+                fields=("error_class", "-created_at", "-id"), condition=~Q(error_class=""), name="run_error_newest"
+            ),
+            # The last runs of a stream, and those that say how long one usually takes.
+            models.Index(fields=("stream", "state", "-created_at"), name="run_stream_state_newest"),
         )
         constraints = (
             models.UniqueConstraint(
@@ -90,6 +107,32 @@ class Run(models.Model):
         if self.started_at is None:
             return None
         return ((self.finished_at or timezone.now()) - self.started_at).total_seconds()
+
+
+class RunProgress(models.Model):
+    """What a run shows of itself while it works, and its last commits. Nothing but what people look at follows from it.
+
+    A row of its own, so that lists of runs do not carry it; one for each run, and not one for each commit, since a run
+    may have thousands. Of more than `live.KEPT_COMMITS` the oldest are left out: their sums are in the run.
+    """
+
+    run = models.OneToOneField(Run, on_delete=models.CASCADE, related_name="progress", primary_key=True)
+    at = models.DateTimeField(help_text="When it was recorded.")
+    commits = models.BigIntegerField(default=0)
+    last_commits = models.JSONField(default=list, help_text="The last ones, as live.CommitRow has them.")
+    phases = models.JSONField(default=list, help_text="Pairs of a phase and the unix time when it began.")
+    bytes_moved = models.BigIntegerField(default=0, help_text="With those that are not committed yet.")
+    rows_before = models.BigIntegerField(
+        null=True, help_text="Rows of an unfinished first copy that earlier runs brought; unknown for other runs."
+    )
+    rows_per_s = models.FloatField(null=True, help_text="Over the last commits.")
+    bytes_per_s = models.FloatField(null=True, help_text="Over the last seconds.")
+    lower = models.TextField(blank=True, help_text="From where it reads; may name a key.")
+    upper = models.TextField(blank=True)
+    altered = models.JSONField(default=dict, help_text="What became of columns, by name.")
+
+    def __str__(self) -> str:
+        return f"progress of {self.run_id}"
 
 
 class RunEvent(models.Model):

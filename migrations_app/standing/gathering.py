@@ -10,6 +10,7 @@ from django.db.models import OuterRef, QuerySet, Subquery
 from django.utils import timezone
 
 from migrations_app.enums import ACTIVE_STATES, RunState
+from migrations_app.error_guide import guide_of
 from migrations_app.models import Mapping, Run, Stream
 from migrations_app.settings_io import schedule_settings
 from migrations_app.standing.judging import (
@@ -107,8 +108,13 @@ def _last_runs(streams: Sequence[int]) -> dict[int, LastRun]:
     newest = Run.objects.filter(stream=OuterRef("pk")).exclude(state__in=ACTIVE_STATES).order_by("-created_at")
     ids = Stream.objects.filter(pk__in=streams).order_by().annotate(newest=Subquery(newest.values("pk")[:1]))
     found = Run.objects.filter(pk__in=ids.values("newest")).order_by()
-    columns = ("stream_id", "state", "reason", "stop_reason", "resume_at")
-    return {
-        row["stream_id"]: LastRun(row["state"], row["reason"], row["stop_reason"], row["resume_at"])
-        for row in found.values(*columns)
-    }
+    columns = ("stream_id", "state", "reason", "error_class", "stop_reason", "resume_at")
+    return {row["stream_id"]: _last_run(row) for row in found.values(*columns)}
+
+
+def _last_run(row: dict[str, Any]) -> LastRun:
+    ended = {"state": row["state"], "stop_reason": row["stop_reason"], "resume_at": row["resume_at"]}
+    if not row["error_class"]:
+        return LastRun(reason=row["reason"], **ended)
+    guide = guide_of(row["error_class"])
+    return LastRun(reason=guide.cause, remedy=guide.remedy, quote=row["reason"], **ended)

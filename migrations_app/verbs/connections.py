@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Any
 
 from django.conf import settings
+from django.utils import timezone
 
 from connectors import mapping as contract
 from connectors import registry
 from connectors.base import Options, Step
 from connectors.mapping import SourceType
+from connectors.mapping.base import Contract
+from connectors.steps import FAILED, OK, WARNING
 from migrations_app import mapping_io
-from migrations_app.endpoints_io import DESTINATION, SOURCE
+from migrations_app.endpoints_io import DESTINATION, SOURCE, EndpointKind, Row
 from migrations_app.models import Destination, Mapping, Source
 
-FAILED = "failed"
 #: Its name is that of the schema, or of the prefix, that a test looks at.
 _NOBODYS_SOURCE = contract.PgsqlSource(source_type=SourceType.PGSQL, url="localhost", db_name="connection_test")
 
@@ -39,6 +44,22 @@ class TestedEnd:
     def has_failed(self) -> bool:
         """True when a run could not work."""
         return any(step.outcome == FAILED for step in self.steps)
+
+    @property
+    def failed_step(self) -> str:
+        """The name of the first step that failed, or empty."""
+        return next((step.name for step in self.steps if step.outcome == FAILED), "")
+
+    @property
+    def outcome(self) -> str:
+        """The worst of the steps' outcomes."""
+        found = {step.outcome for step in self.steps}
+        return FAILED if FAILED in found else WARNING if WARNING in found else OK
+
+    def summary(self) -> dict[str, str]:
+        """What is kept of it: when, how it ended, and the steps that were not ok."""
+        steps = ", ".join(step.name for step in self.steps if step.outcome == self.outcome != OK)
+        return {"at": timezone.now().isoformat(), "outcome": self.outcome, "steps": steps}
 
     def as_dict(self) -> dict[str, Any]:
         """As JSON."""
@@ -71,41 +92,68 @@ def test_ends(mapping_id: str) -> list[TestedEnd]:
 
 
 def test_document(label: str, mapping: contract.Mapping) -> list[TestedEnd]:
-    """Test the ends of a mapping that need not be stored.
+    """Test the ends of a mapping that need not be stored, all at once, so that it takes no longer than one of them.
 
     Args:
         label: Who asks: the mapping's id.
         mapping: With its references resolved.
     """
     options = Options(**settings.DMS_OPTIONS)
-    source = registry.probe_source(mapping.source, mapping.specs, label, options)
-    ends = [TestedEnd("source", tuple(source))]
+    tests: dict[str, Callable[[], list[Step]]] = {
+        "source": partial(registry.probe_source, mapping.source, mapping.specs, label, options)
+    }
     for name, config in mapping.destination.items():
-        steps = registry.probe_destination(config, mapping.source, label, options)
-        ends.append(TestedEnd(f"destination {name}", tuple(steps)))
-    return ends
+        tests[f"destination {name}"] = partial(registry.probe_destination, config, mapping.source, label, options)
+    with ThreadPoolExecutor(max_workers=len(tests)) as pool:
+        found = {end: pool.submit(test) for end, test in tests.items()}
+    return [TestedEnd(end, tuple(steps.result())) for end, steps in found.items()]
 
 
 def test_source(row: Source) -> TestedEnd:
-    """Test a source by itself.
+    """Test a source by itself, and remember how that ended.
 
     Raises:
         MappingError: It breaks the contract, or a reference leads nowhere.
         SecretUnreadableError: A secret's key is gone.
     """
-    config: Any = SOURCE.resolved(SOURCE.load(row))
-    return TestedEnd("source", tuple(registry.probe_source(config, (), row.name, Options(**settings.DMS_OPTIONS))))
+    return keep(row, test_part(SOURCE, SOURCE.load(row), row.name, row=row))
 
 
 def test_destination(row: Destination) -> TestedEnd:
-    """Test a destination by itself: for the source of a mapping that uses it, or for one that nobody has.
+    """Test a destination by itself, for the source of a mapping that uses it, and remember how that ended.
 
     Raises:
         MappingError: It breaks the contract, or a reference leads nowhere.
         SecretUnreadableError: A secret's key is gone.
     """
-    config: Any = DESTINATION.resolved(DESTINATION.load(row))
-    user = row.mappings.select_related("source").first()
+    return keep(row, test_part(DESTINATION, DESTINATION.load(row), row.name, row=row))
+
+
+def test_part(kind: EndpointKind, part: Contract, label: str, *, row: Row | None) -> TestedEnd:
+    """Test a source or destination that need not be stored.
+
+    Args:
+        kind: What it is.
+        part: It, references unresolved.
+        label: Who asks: its name.
+        row: The stored one; the mappings of a destination say what would be written. Without any it is what nobody's
+            source holds.
+
+    Raises:
+        MappingError: A reference leads nowhere.
+        SecretUnreadableError: A secret's key is gone.
+    """
+    config: Any = kind.resolved(part)
+    options = Options(**settings.DMS_OPTIONS)
+    if kind is SOURCE:
+        return TestedEnd(kind.noun, tuple(registry.probe_source(config, (), label, options)))
+    user = row.mappings.select_related("source").first() if row is not None and row.pk else None
     source: Any = SOURCE.resolved(SOURCE.load(user.source)) if user else _NOBODYS_SOURCE
-    steps = registry.probe_destination(config, source, row.name, Options(**settings.DMS_OPTIONS))
-    return TestedEnd("destination", tuple(steps))
+    return TestedEnd(kind.noun, tuple(registry.probe_destination(config, source, label, options)))
+
+
+def keep(row: Row, tested: TestedEnd) -> TestedEnd:
+    """Keep the outcome with the row that was tested, unless it became another one meanwhile."""
+    model: Any = type(row)
+    model.objects.filter(pk=row.pk, updated_at=row.updated_at).update(last_test=tested.summary())
+    return tested

@@ -74,11 +74,29 @@ def test_empty_secret_keeps_the_stored_one(admin_client: Client) -> None:
 @pytest.mark.parametrize(
     "moved", [{"pgsql__url": "thief.example"}, {"pgsql__port": "5433"}, {"pgsql__sslmode": "disable"}]
 )
-def test_moved_address_forgets_the_secret(admin_client: Client, moved: dict[str, str]) -> None:
+def test_moved_address_asks_for_the_secret_again(admin_client: Client, moved: dict[str, str]) -> None:
     admin_client.post(url(Source, "add"), SOURCE_FORM)
     source = Source.objects.get()
+    form = SOURCE_FORM | {"pgsql__password": ""} | moved
 
-    assert accepted(admin_client.post(url(Source, "change", source.pk), SOURCE_FORM | {"pgsql__password": ""} | moved))
+    errors = errors_of(admin_client.post(url(Source, "change", source.pk), form))
+
+    assert set(errors) == {"pgsql__password"}
+    key = next(iter(moved)).removeprefix("pgsql__")
+    assert f"`{key}` changed: enter this again" in errors["pgsql__password"][0]
+    source.refresh_from_db()
+    assert source.config["url"] == "source.example"
+    assert accepted(admin_client.post(url(Source, "change", source.pk), form | {"pgsql__password": "new"}))
+    source.refresh_from_db()
+    assert documents.source_raw(source)["password"] == "new"
+
+
+def test_secret_may_be_forgotten_with_a_moved_address(admin_client: Client) -> None:
+    admin_client.post(url(Source, "add"), SOURCE_FORM)
+    source = Source.objects.get()
+    form = SOURCE_FORM | {"pgsql__password": "", "pgsql__url": "other.example", "forget": ["password"]}
+
+    assert accepted(admin_client.post(url(Source, "change", source.pk), form))
 
     source.refresh_from_db()
     assert source.secrets == {}
@@ -100,7 +118,7 @@ def test_moved_destination_needs_its_password_again(admin_client: Client) -> Non
     assert accepted(admin_client.post(url(Destination, "change", destination.pk), form | {"pgsql__password": "new"}))
 
 
-def test_moved_mongo_address_forgets_the_password(admin_client: Client) -> None:
+def test_moved_mongo_address_asks_for_the_password_again(admin_client: Client) -> None:
     form = {
         "name": "app",
         "source_type": "mongo",
@@ -111,11 +129,29 @@ def test_moved_mongo_address_forgets_the_password(admin_client: Client) -> None:
     admin_client.post(url(Source, "add"), form)
     source = Source.objects.get()
 
-    form |= {"mongo__url": "mongodb://thief.example", "mongo__password": ""}
-    assert accepted(admin_client.post(url(Source, "change", source.pk), form))
+    form |= {"mongo__url": "mongodb://a.example/another", "mongo__password": ""}
+    assert set(errors_of(admin_client.post(url(Source, "change", source.pk), form))) == {"mongo__password"}
 
-    source.refresh_from_db()
-    assert set(source.secrets) == {"url"}
+    form |= {"mongo__url": "", "mongo__db_name": "other"}
+    assert accepted(admin_client.post(url(Source, "change", source.pk), form)), "the address stays"
+
+
+def test_moved_store_asks_for_both_keys_again(admin_client: Client) -> None:
+    form = {
+        "name": "lake",
+        "destination_type": "s3",
+        "s3__endpoint_url": "https://store.example",
+        "s3__s3_bucket_name": "lake",
+        "s3__access_key_id": "id",
+        "s3__secret_access_key": "key-secret",
+    }
+    assert accepted(admin_client.post(url(Destination, "add"), form))
+    destination = Destination.objects.get()
+
+    form |= {"s3__endpoint_url": "https://thief.example", "s3__access_key_id": "", "s3__secret_access_key": ""}
+    errors = errors_of(admin_client.post(url(Destination, "change", destination.pk), form))
+
+    assert set(errors) == {"s3__access_key_id", "s3__secret_access_key"}
 
 
 def test_secret_is_forgotten_on_request(admin_client: Client) -> None:
@@ -127,6 +163,31 @@ def test_secret_is_forgotten_on_request(admin_client: Client) -> None:
 
     source.refresh_from_db()
     assert source.secrets == {}
+
+
+def test_reference_can_be_given_by_the_name_of_its_variable(admin_client: Client) -> None:
+    form = SOURCE_FORM | {"pgsql__password": "", "pgsql__password__way": "env", "pgsql__password__env": "SOURCE_PW"}
+
+    assert accepted(admin_client.post(url(Source, "add"), form))
+
+    assert Source.objects.get().secrets == {"password": "env:SOURCE_PW"}
+
+
+def test_value_takes_the_place_of_a_reference(admin_client: Client) -> None:
+    admin_client.post(url(Source, "add"), SOURCE_FORM | {"pgsql__password": "env:SOURCE_PW"})
+    source = Source.objects.get()
+    form = SOURCE_FORM | {"pgsql__password__way": "value", "pgsql__password__env": "SOURCE_PW"}
+
+    assert accepted(admin_client.post(url(Source, "change", source.pk), form))
+
+    source.refresh_from_db()
+    assert documents.source_raw(source)["password"] == "source-secret"
+
+
+def test_variable_that_mappings_may_not_name_is_refused_at_its_field(admin_client: Client) -> None:
+    form = SOURCE_FORM | {"pgsql__password__way": "env", "pgsql__password__env": "DJANGO_SECRET_KEY"}
+
+    assert set(errors_of(admin_client.post(url(Source, "add"), form))) == {"pgsql__password"}
 
 
 def test_reference_is_kept_and_shown(admin_client: Client) -> None:

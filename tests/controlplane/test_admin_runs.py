@@ -120,7 +120,7 @@ def test_runs_are_shown_and_not_changed(admin_client: Client) -> None:
 
     page = admin_client.get(url(Run, "change", run.pk)).content.decode()
     assert "committed 4321 rows" in page
-    assert "4321" in admin_client.get(url(Run, "changelist")).content.decode()
+    assert "4,321 read" in admin_client.get(url(Run, "changelist")).content.decode()
     assert "1,234" in admin_client.get(url(Stream, "changelist")).content.decode()
     assert admin_client.get(url(Stream, "change", stream.pk)).status_code == 200
     assert admin_client.post(url(Run, "change", run.pk), {"state": "failed"}).status_code == 403
@@ -179,7 +179,7 @@ def test_index_opens(admin_client: Client) -> None:
 
 def test_run_is_asked_to_stop(admin_client: Client) -> None:
     running = make_run()
-    form = {"action": "stop", "_selected_action": [running.pk]}
+    form = {"action": "stop_selected", "_selected_action": [running.pk]}
 
     page = admin_client.post(url(Run, "changelist"), form, follow=True).content.decode()
 

@@ -23,7 +23,7 @@ def steps(database: PgDatabase, schema: str = SCHEMA, **config: Any) -> dict[str
 def test_good_destination_passes_and_nothing_stays(pg_database: PgDatabase) -> None:
     before = pg_database.rows("SELECT nspname FROM pg_namespace ORDER BY 1")
     found = steps(pg_database)
-    assert list(found) == ["resolve", "reach", "sign in", "TLS", "version", "rights", "write and delete", "clock"]
+    assert list(found) == ["resolve", "connect", "TLS", "sign in", "version", "rights", "write and delete", "clock"]
     assert {step.outcome for name, step in found.items() if name != "TLS"} == {"ok"}
     assert found["TLS"].outcome == "warning"
     assert "sslmode" in found["TLS"].detail
@@ -40,8 +40,8 @@ def test_port_on_which_nothing_listens(pg_database: PgDatabase) -> None:
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         found = steps(pg_database, url=f"127.0.0.1:{unused.getsockname()[1]}")
-    assert list(found) == ["resolve", "reach"]
-    assert "`port`" in found["reach"].detail
+    assert list(found) == ["resolve", "connect"]
+    assert "`port`" in found["connect"].detail
 
 
 def test_server_that_never_answers_ends_in_time(pg_database: PgDatabase) -> None:
@@ -51,7 +51,7 @@ def test_server_that_never_answers_ends_in_time(pg_database: PgDatabase) -> None
         started = time.monotonic()
         found = steps(pg_database, url=f"127.0.0.1:{silent.getsockname()[1]}")
     assert time.monotonic() - started < 10
-    assert found["sign in"].outcome == "failed"
+    assert found["TLS"].outcome == "failed"
 
 
 @pytest.mark.parametrize(

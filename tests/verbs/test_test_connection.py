@@ -56,9 +56,9 @@ def test_good_ends_pass_every_step(databases: Databases) -> None:
     found = steps(make_mapping(*databases, make_table()), code=0)
     assert list(found) == [
         "resolve",
-        "reach",
-        "sign in",
+        "connect",
         "TLS",
+        "sign in",
         "version",
         "role",
         "sight of transactions",
@@ -103,7 +103,7 @@ def test_every_table_is_looked_at_although_one_is_wrong(databases: Databases) ->
         ({"url": "no-such-host.invalid", "port": None}, "resolve", "`url`"),
         ({"password": PASSWORD}, "sign in", "`password`"),
         ({"db_name": "no_such_database"}, "sign in", "`db_name`"),
-        ({"sslmode": "require"}, "sign in", "`sslmode`"),
+        ({"sslmode": "require"}, "TLS", "`sslmode`"),
     ],
 )
 def test_the_first_step_that_fails_ends_the_test(
@@ -128,4 +128,5 @@ def test_a_server_that_never_answers_ends_in_time(databases: Databases, settings
         started = time.monotonic()
         found = steps(raw, code=1)
     assert time.monotonic() - started < 15
-    assert found["sign in"]["outcome"] == "failed"
+    assert found["TLS"]["outcome"] == "failed"
+    assert "says nothing" in found["TLS"]["detail"]

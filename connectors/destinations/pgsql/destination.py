@@ -112,6 +112,7 @@ class PgsqlDestination(Destination):
                 state.store(target, table_oid=oid, created_by_us=False, first_copy=False, indexes_built=True)
             else:
                 self._is_fresh = held.created_by_us and held.first_copy
+        self._report.altered.update(dict.fromkeys(plan.added_columns, "added"))
         return Prepared(self._is_fresh, tuple(plan.added_columns), tuple(plan.notes))
 
     def write(self, chunks: Iterable[Chunk]) -> Iterator[Commit]:

@@ -31,9 +31,9 @@ def probe(config: Config, schema: str, *, label: str, options: Options | None = 
     return run.run(
         {
             "resolve": run.resolve,
-            "reach": run.reach,
-            "sign in": run.sign_in,
+            "connect": run.connect,
             "TLS": run.tls,
+            "sign in": run.sign_in,
             "version": partial(_version, run),
             "rights": partial(_rights, run, schema),
             "write and delete": partial(_write_and_delete, run, schema),

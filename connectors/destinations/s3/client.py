@@ -9,6 +9,8 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
@@ -221,6 +223,20 @@ class Client:
             start = {"StartAfter": after} if after else {}
             answer = self._s3.list_objects_v2(Bucket=self._bucket, Prefix=prefix, MaxKeys=limit, **start)
             return list(answer.get("Contents", []))
+
+        return self._send("list the table's objects", request)
+
+    def clock(self, prefix: str) -> datetime | None:
+        """The store's clock, to the second; None when it does not tell. Lists one object."""
+
+        def request() -> datetime | None:
+            answer = self._s3.list_objects_v2(Bucket=self._bucket, Prefix=prefix, MaxKeys=1)
+            told = answer["ResponseMetadata"]["HTTPHeaders"].get("date", "")
+            try:
+                moment = parsedate_to_datetime(told)
+            except ValueError:
+                return None
+            return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
 
         return self._send("list the table's objects", request)
 

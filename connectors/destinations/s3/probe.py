@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-import socket
 import threading
 import uuid
 from collections.abc import Callable
 from contextlib import suppress
+from datetime import UTC, datetime
 from urllib.parse import urlsplit
 
-from connectors import egress
+from connectors import steps as tests
 from connectors.base import Options, Step
 from connectors.destinations.s3.client import Client
 from connectors.destinations.s3.errors import ObjectChanged, ObjectMissing, Side
 from connectors.destinations.s3.target import STATE_DIRECTORY, encoded
 from connectors.errors import ConnectorError
 from connectors.mapping import S3Destination as Config
-from connectors.steps import FAILED, OK, WARNING, Finding, take_steps
+from connectors.steps import FAILED, OK, WARNING, Finding
 
 _WAIT_S = 10
+_CLOCK_TOLERANCE_S = 60
 _PORTS = {"http": 80, "https": 443}
 
 
@@ -46,6 +47,8 @@ class _Probe:
             statement_timeout_s=min(options.statement_timeout_s or _WAIT_S, _WAIT_S),
         )
         self._made: Client | None = None
+        self._stopping = threading.Event()
+        self._addresses: list[str] = []
         self._is_written = False
         # A name of its own, in the place where a table of that name would keep its state: no reader takes it for rows.
         self._key = f"{prefix}{STATE_DIRECTORY}probe-{uuid.uuid4().hex[:12]}"
@@ -54,19 +57,21 @@ class _Probe:
         checks: dict[str, Callable[[], Finding]] = {
             "resolve": self._resolve,
             "connect": self._connect,
-            "sign in": self._sign_in,
             "TLS": self._tls,
+            "sign in": self._sign_in,
             "list": self._list,
             "write": self._write,
             "multipart upload": self._upload,
             "delete": self._delete,
+            "clock": self._clock,
         }
         try:
-            return take_steps(checks, [])
+            return tests.take_steps(checks, [], leave=self._stopping.set)
         finally:
             if self._made is not None:
-                self._clean_up(self._made)
-                self._made.close()
+                made = self._made
+                tests.clear_away(lambda: self._clean_up(made))
+                made.close()
 
     def _clean_up(self, client: Client) -> None:
         """Delete what a failed step left; a store that refused the step may refuse this too."""
@@ -77,27 +82,17 @@ class _Probe:
     @property
     def _client(self) -> Client:
         if self._made is None:
-            self._made = Client(self._config, self._options, self._side, threading.Event(), lambda: None, 2)
+            self._made = Client(self._config, self._options, self._side, self._stopping, lambda: None, 2)
         return self._made
 
     def _resolve(self) -> Finding:
-        host, port = self._address()
-        try:
-            found = egress.permitted_addresses(host, port)
-        except egress.ConnectionForbidden as refusal:
-            return FAILED, str(refusal)
-        if not found:
-            return FAILED, f"the host name {host} is unknown; check `endpoint_url` and `region`"
-        return OK, f"{host} is {', '.join(sorted(found))}"
+        found, self._addresses = tests.resolve(*self._address(), "check `endpoint_url` and `region`")
+        return found
 
     def _connect(self) -> Finding:
         host, port = self._address()
-        try:
-            socket.create_connection((host, port), timeout=self._options.connect_timeout_s).close()
-        except OSError as error:
-            reason = "did not answer in time" if isinstance(error, TimeoutError) else "refused the connection"
-            return FAILED, f"{host}, port {port}, {reason}; check `endpoint_url` and firewalls"
-        return OK, f"port {port} is open"
+        timeout_s = self._options.connect_timeout_s
+        return tests.connect(host, port, self._addresses, timeout_s, "check `endpoint_url` and firewalls")
 
     def _sign_in(self) -> Finding:
         bucket = self._config.s3_bucket_name
@@ -158,6 +153,17 @@ class _Probe:
         self._client.delete(self._key, self._client.head(self._key).etag)
         self._is_written = False
         return OK, "the objects of this test were deleted"
+
+    def _clock(self) -> Finding:
+        told = self._client.clock(self._prefix)
+        if told is None:
+            return OK, "the store does not tell its clock, by which nothing goes"
+        # It is told to the second.
+        difference = max(0.0, abs((datetime.now(UTC) - told).total_seconds()) - 1)
+        detail = f"the store's clock differs from this host's by {difference:.0f} s"
+        if difference > _CLOCK_TOLERANCE_S:
+            return WARNING, f"{detail}; from 15 minutes on a store refuses what is signed here; set the clocks"
+        return OK, detail
 
     def _address(self) -> tuple[str, int]:
         parts = urlsplit(self._client.endpoint_url)

@@ -20,6 +20,7 @@ def copy(reading: Reading, position: MongoPosition) -> Generator[Chunk, None, Mo
     for bracket in BRACKETS[bracket_number(position.bracket) :]:
         is_resumed = after is not None and bracket.is_ordered
         filter_ = bracket.above(id_value(after)) if is_resumed and after is not None else bracket.whole
+        reading.report.reads(f"_id above {after}" if is_resumed else f"the first _id of type {bracket.name}", "")
         for whole in reading.pieces(filter_, by_id=True):
             piece = only(whole, bracket)
             if not len(piece):
@@ -27,7 +28,9 @@ def copy(reading: Reading, position: MongoPosition) -> Generator[Chunk, None, Mo
             position = position.moved(
                 bracket=bracket.name, after=last_id(piece), fields=reading.fields.with_more(piece.names)
             )
+            reading.report.reads(reading.report.lower, f"_id {position.after}")
             yield reading.chunk(Write.APPEND, piece, position.dump(), is_first_copy=True)
+            reading.report.reads(f"_id above {position.after}", "")
         after = None
     return position.model_copy(
         update={"phase": Phase.FOLLOW, "bracket": BRACKETS[0].name, "after": None, "fields": reading.fields.dump()}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -17,6 +18,8 @@ from connectors.sources.mongo.looking import SeenField
 from connectors.sources.mongo.session import Session
 from connectors.verbs import BookmarkCandidate, FoundField, FoundTable, Proposal
 
+#: Collections that are not looked into within this time are only named.
+_LOOK_WITHIN_S = 20.0
 _UPDATE_NAME = re.compile(r"(updat|modif|chang|last.?edit|mtime|touched)", re.IGNORECASE)
 _LOG_NAME = re.compile(r"(log|event|audit|history|message)", re.IGNORECASE)
 _FIELD_TYPES = {
@@ -46,9 +49,32 @@ def discover(config: MongoSource, *, label: str, options: Options | None = None)
         session.open()
         listed = session.call(lambda: list(session.database.list_collections()))
         found = [each for each in listed if not each["name"].startswith("system.")]
-        return [_found(session, config, each) for each in sorted(found, key=lambda each: str(each["name"]))]
+        found.sort(key=lambda each: str(each["name"]))
+        until = time.monotonic() + _LOOK_WITHIN_S
+        return [_found(session, config, each) if time.monotonic() < until else _unseen(config, each) for each in found]
     finally:
         session.close()
+
+
+def _unseen(config: MongoSource, listed: Mapping[str, Any]) -> FoundTable:
+    """A collection that was not looked into for lack of time."""
+    name = listed["name"]
+    spec = _proposal(name, {}, ()).spec
+    return FoundTable(
+        schema=config.db_name,
+        name=name,
+        kind=_kind(listed),
+        estimated_rows=None,
+        byte_count=None,
+        may_read=True,
+        primary_key=("_id",),
+        bookmarks=(),
+        proposal=Proposal(spec, "not looked into for lack of time, so that its fields and bookmarks are not known"),
+    )
+
+
+def _kind(listed: Mapping[str, Any]) -> str:
+    return "view" if listed.get("type") == "view" else "collection"
 
 
 def _found(session: Session, config: MongoSource, listed: Mapping[str, Any]) -> FoundTable:
@@ -59,11 +85,11 @@ def _found(session: Session, config: MongoSource, listed: Mapping[str, Any]) -> 
         seen, count = looking.seen_fields(session, name)
     except SourceAuthFailed:
         may_read = False
-    bookmarks = _bookmarks(seen, count)
+    bookmarks = _bookmarks(seen, count, _indexed(session, name) if may_read else frozenset())
     return FoundTable(
         schema=config.db_name,
         name=name,
-        kind="view" if listed.get("type") == "view" else "collection",
+        kind=_kind(listed),
         estimated_rows=looking.estimated_count(session, name) if may_read else None,
         byte_count=_byte_count(session, name),
         may_read=may_read,
@@ -84,14 +110,37 @@ def _byte_count(session: Session, name: str) -> int | None:
     return session.call(ask)
 
 
-def _bookmarks(seen: dict[str, SeenField], count: int) -> tuple[BookmarkCandidate, ...]:
+def _indexed(session: Session, name: str) -> frozenset[str]:
+    """The fields that an index begins with; a view has none."""
+
+    def ask() -> frozenset[str]:
+        try:
+            found = session.collection(name).index_information()
+        except OperationFailure:
+            return frozenset()
+        return frozenset(str(index["key"][0][0]) for index in found.values() if index.get("key"))
+
+    return session.call(ask)
+
+
+def _bookmarks(seen: dict[str, SeenField], count: int, leading: frozenset[str]) -> tuple[BookmarkCandidate, ...]:
     found = []
     for name, each in seen.items():
         if "date" not in each.types:
             continue
         is_everywhere = each.types["date"] == count
         score = 60 * bool(_UPDATE_NAME.search(name)) + 10 * is_everywhere
-        found.append(BookmarkCandidate(name, "date", score, is_everywhere, is_indexed=False, is_maintained=False))
+        found.append(
+            BookmarkCandidate(
+                name,
+                "date",
+                score,
+                is_everywhere,
+                is_indexed=name in leading,
+                is_maintained=False,
+                null_share=1 - each.types["date"] / count,
+            )
+        )
     return tuple(sorted(found, key=lambda candidate: (-candidate.score, candidate.column)))
 
 

@@ -24,6 +24,7 @@ def dump(reading: Reading, t0: datetime) -> Iterator[Chunk]:
             " taken as they are found"
         )
     try:
+        reading.report.reads("every document", "")
         reading.report.phase = "fields"
         is_wider = False
         for piece in reading.pieces({}):

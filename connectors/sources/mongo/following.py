@@ -34,6 +34,8 @@ def follow(
         skip_comparison: Without a bookmark: do not compare the whole collection, which this run has just copied.
     """
     reading.report.phase = "follow"
+    since = reading.lower_bound(position.watermark)
+    reading.report.reads("every document" if since is None else f"changes since {since:%Y-%m-%d %H:%M:%S %Z}", "")
     for piece in _parts(reading, position, keys, skip_comparison=skip_comparison):
         if len(piece):
             position = position.model_copy(update={"fields": reading.fields.with_more(piece.names)})
@@ -52,6 +54,7 @@ def buffer_pass(reading: Reading, position: MongoPosition, t0: datetime) -> Iter
     if bookmark is None or lag is None or reading.spec.improper_bookmarks:
         return
     reading.report.phase = "buffer"
+    reading.report.reads(f"changes of the last {lag.timedelta} before {t0:%Y-%m-%d %H:%M:%S %Z}", "")
     for piece in reading.pieces({bookmark: {"$gte": t0 - lag.timedelta}}):
         position = position.model_copy(update={"fields": reading.fields.with_more(piece.names)})
         yield reading.chunk(reading.write, piece, position.dump())

@@ -6,12 +6,15 @@ import ssl
 from collections.abc import Callable, Sequence
 from functools import partial
 
+from connectors import steps as tests
 from connectors.base import Options, Step
 from connectors.errors import ConnectorError
 from connectors.mapping import CollectionSpec, Mode, MongoSource
+from connectors.mongo_servers import servers_of
 from connectors.sources.mongo import looking
+from connectors.sources.mongo.errors import mapped
 from connectors.sources.mongo.session import Session, client_arguments
-from connectors.steps import FAILED, OK, WARNING, Finding, take_steps
+from connectors.steps import FAILED, OK, WARNING, Finding
 
 _CLOCK_TOLERANCE_S = 30.0
 #: Of `hello`: MongoDB 4.4.
@@ -27,25 +30,64 @@ def probe(config: MongoSource, specs: Sequence[CollectionSpec], *, label: str, o
         label: Who asks, for errors.
         options: Timeouts.
     """
-    session = Session(config, label, options)
-    steps: list[Step] = []
-    checks: dict[str, Callable[[], Finding]] = {
-        "sign in": partial(_sign_in, session, config),
-        "TLS": partial(_tls, config, options),
-        "version": partial(_version, session),
-        "role": partial(_role, session),
-        "clock": partial(_clock, session),
-        "collections": partial(_collections, session, specs, steps),
-    }
-    try:
-        return take_steps(checks, steps)
-    finally:
-        session.close()
+    return _Probe(config, label, options).run(specs)
 
 
-def _sign_in(session: Session, config: MongoSource) -> Finding:
-    session.open()
-    return OK, f"connected to database {config.db_name}"
+class _Probe:
+    """One test under way."""
+
+    def __init__(self, config: MongoSource, label: str, options: Options) -> None:
+        self._config = config
+        self._label = label
+        self._options = options
+        self._session = Session(config, label, options)
+        self._servers: list[tuple[str, int, list[str]]] = []
+
+    def run(self, specs: Sequence[CollectionSpec]) -> list[Step]:
+        session = self._session
+        steps: list[Step] = []
+        last: dict[str, Callable[[], Finding]] = (
+            {"collections": partial(_collections, session, specs, steps)}
+            if specs
+            else {"rights": partial(_rights, session)}
+        )
+        checks: dict[str, Callable[[], Finding]] = {
+            "resolve": self._resolve,
+            "connect": self._connect,
+            "TLS": partial(_tls, self._config, self._options),
+            "sign in": self._sign_in,
+            "version": partial(_version, session),
+            "role": partial(_role, session),
+            "clock": partial(_clock, session),
+            **last,
+        }
+        try:
+            return tests.take_steps(checks, steps, leave=session.cancel)
+        finally:
+            session.close()
+
+    def _resolve(self) -> Finding:
+        """Every server of the address; one that is known suffices, as it names the others."""
+        timeout_s = self._options.connect_timeout_s
+        with mapped(self._label):
+            servers = servers_of(str(client_arguments(self._config, self._options)["host"]), timeout_s)
+        looked_up = [(host, port, tests.resolve(host, port, "check `url`")) for host, port in servers]
+        self._servers = [(host, port, addresses) for host, port, (_, addresses) in looked_up]
+        return tests.together([finding for _, _, (finding, _) in looked_up])
+
+    def _connect(self) -> Finding:
+        timeout_s = self._options.connect_timeout_s
+        return tests.together(
+            [
+                tests.connect(host, port, addresses, timeout_s, "check `url` and firewalls")
+                for host, port, addresses in self._servers
+                if addresses
+            ]
+        )
+
+    def _sign_in(self) -> Finding:
+        self._session.open()
+        return OK, f"connected to database {self._config.db_name}"
 
 
 def _tls(config: MongoSource, options: Options) -> Finding:
@@ -55,7 +97,7 @@ def _tls(config: MongoSource, options: Options) -> Finding:
         return WARNING, "the connection is not encrypted; add tls=true to `url`, or set `certificate_file`"
     if "tlsInsecure=true" in url or "tlsAllowInvalidCertificates=true" in url:
         return WARNING, "the server's certificate is not checked; take that option out of `url`"
-    return OK, f"encrypted ({ssl.OPENSSL_VERSION})"
+    return OK, f"encrypted ({ssl.OPENSSL_VERSION}), and the server's certificate is checked at signing in"
 
 
 def _version(session: Session) -> Finding:
@@ -82,6 +124,16 @@ def _clock(session: Session) -> Finding:
     if session.clock_difference_s > _CLOCK_TOLERANCE_S:
         return WARNING, f"{detail}; that much is read again in every run, since ids and bookmarks go by other clocks"
     return OK, detail
+
+
+def _rights(session: Session) -> Finding:
+    """Without a mapping nobody knows which collections will be read."""
+    names = session.call(session.database.list_collection_names)
+    names = sorted(name for name in names if not name.startswith("system."))
+    if not names:
+        return WARNING, "the user sees no collections; check `db_name`, and grant the role read on the database"
+    session.call(lambda: session.collection(names[0]).find_one({}, {"_id": 1}))
+    return OK, f"the user may list and read; there are {len(names):,} collections"
 
 
 def _collections(session: Session, specs: Sequence[CollectionSpec], steps: list[Step]) -> Finding:

@@ -13,7 +13,7 @@ from connectors.mapping import Mode
 from connectors.sources.pgsql.catalog import KeyKind
 from connectors.sources.pgsql.copying import ChunkSize, keyset_ranges
 from connectors.sources.pgsql.following import windows
-from connectors.sources.pgsql.keys import among, between, type_name
+from connectors.sources.pgsql.keys import above, among, between, type_name, up_to
 from connectors.sources.pgsql.position import Key, PgPosition, Phase
 from connectors.sources.pgsql.reading import Reading
 from connectors.sources.pgsql.rows import QueryRows
@@ -78,6 +78,7 @@ def _parts(reading: Reading, selection: Selection) -> Iterator[tuple[QueryRows, 
     size = ChunkSize(reading)
     for after, upto in keyset_ranges(reading, reading.aside, first, last, size):
         rows = reading.rows(between(reading.key, after, upto))
+        reading.report.reads(above(after), up_to(upto))
         yield rows, f"up to key {', '.join(upto)}" if upto else ""
         size.learn(rows.row_count)
 

@@ -15,7 +15,7 @@ from connectors.base import Chunk, MissingKeys, Write
 from connectors.mapping import Mode
 from connectors.postgres.session import Session
 from connectors.sources.pgsql.catalog import KeyKind
-from connectors.sources.pgsql.keys import between, key_order, key_texts
+from connectors.sources.pgsql.keys import above, between, key_order, key_texts, up_to
 from connectors.sources.pgsql.position import Candidate, Key, PgPosition, Phase
 from connectors.sources.pgsql.reading import Reading
 
@@ -134,6 +134,7 @@ def _by_key(reading: Reading, position: PgPosition) -> Generator[Chunk, None, Pg
         recheck = _unsettled(reading, position, upto)
         position = position.moved(cursor=upto, recheck=recheck or position.recheck)
         rows = reading.rows(between(reading.key, after, upto))
+        reading.report.reads(above(after), up_to(upto))
         yield Chunk(write, rows, position.dump(), is_first_copy=not position.is_refill)
         size.learn(rows.row_count)
     return position
@@ -166,6 +167,7 @@ def _by_pages(reading: Reading, position: PgPosition, keys: MissingKeys) -> Gene
                 sql.Literal(f"({block},0)"), sql.Literal(f"({block + step},0)")
             )
         )
+        reading.report.reads(f"page {block:,}", f"page {min(block + step, last):,} of {last:,}")
         block += step
         position = position.moved(next_block=block)
         yield Chunk(Write.APPEND, rows, position.dump(), is_first_copy=True)
@@ -173,6 +175,7 @@ def _by_pages(reading: Reading, position: PgPosition, keys: MissingKeys) -> Gene
     if _heap(reading) != position.heap:
         reading.report.warn("the table was rewritten during its first copy, which begins again")
         return (yield from _by_key(reading, position.moved(next_block=None, heap=None, is_refill=True)))
+    reading.report.reads("rows that moved while they were copied", "")
     for rows in reading.rows_of(keys.missing_keys(reading.keys(sql.SQL("true")))):
         yield Chunk(Write.UPSERT, rows, position.dump(), is_first_copy=True)
     return position

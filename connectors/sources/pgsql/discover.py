@@ -1,4 +1,4 @@
-"""What a PostgreSQL database holds, and how each table could be copied. Asks the catalog alone, in four queries."""
+"""What a PostgreSQL database holds, and how each table could be copied. Asks the catalog alone, in five queries."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from connectors.base import Options
 from connectors.mapping import KeyType, Mode, PgsqlSource
 from connectors.postgres.errors import source_side
 from connectors.postgres.session import Session
-from connectors.verbs import BookmarkCandidate, FoundTable, Proposal
+from connectors.verbs import BookmarkCandidate, FoundTable, KeyCandidate, Proposal
 
 _STATEMENT_TIMEOUT_S = 30
 
@@ -23,7 +23,7 @@ SELECT c.oid::bigint, n.nspname, c.relname, c.relkind::text,
             WHEN c.reltuples >= 0 AND c.relkind <> 'v' THEN c.reltuples::bigint END,
        CASE WHEN c.relkind = 'p' THEN (SELECT sum(pg_table_size(t.relid))::bigint FROM pg_partition_tree(c.oid) t)
             WHEN c.relkind IN ('r', 'm') THEN pg_table_size(c.oid) END,
-       has_table_privilege(c.oid, 'SELECT')
+       has_schema_privilege(n.oid, 'USAGE') AND has_table_privilege(c.oid, 'SELECT')
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f') AND NOT c.relispartition
   AND n.nspname NOT IN ('pg_catalog', 'information_schema') AND n.nspname !~ '^pg_(toast|temp)'
@@ -51,6 +51,15 @@ _TRIGGERS = """
 SELECT g.tgrelid::bigint, p.prosrc || ' ' || encode(g.tgargs, 'escape')
 FROM pg_trigger g JOIN pg_proc p ON p.oid = g.tgfoid
 WHERE g.tgrelid = ANY (CAST(%(oids)s AS oid[])) AND NOT g.tgisinternal AND g.tgtype & 19 = 19 AND g.tgenabled <> 'D'
+"""
+
+# Of a partitioned table the statistics over all its partitions count. Those of tables that may not be read are hidden.
+_NULLS = """
+SELECT DISTINCT ON (c.oid, s.attname) c.oid::bigint, s.attname, s.null_frac
+FROM pg_stats s JOIN pg_namespace n ON n.nspname = s.schemaname
+JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = s.tablename
+WHERE c.oid = ANY (CAST(%(oids)s AS oid[])) AND s.attname = ANY (CAST(%(names)s AS name[]))
+ORDER BY c.oid, s.attname, s.inherited DESC
 """
 
 _KINDS = {"r": "table", "p": "partitioned table", "v": "view", "m": "materialized view", "f": "foreign table"}
@@ -81,9 +90,11 @@ def discover(config: PgsqlSource, *, label: str, schema: str | None = None) -> l
         columns = _by_relation(session.rows(_COLUMNS, wanted))
         indexes = _by_relation(session.rows(_INDEXES, wanted))
         triggers = _by_relation(session.rows(_TRIGGERS, wanted))
+        dated = {name for each in columns.values() for name, type_name, *_ in each if type_name in _TIMES}
+        nulls = _by_relation(session.rows(_NULLS, wanted | {"names": sorted(dated)}))
     finally:
         session.close()
-    return [_found(row, columns[row[0]], indexes[row[0]], triggers[row[0]]) for row in relations]
+    return [_found(row, columns[row[0]], indexes[row[0]], triggers[row[0]], dict(nulls[row[0]])) for row in relations]
 
 
 def _by_relation(rows: Sequence[tuple[Any, ...]]) -> dict[int, list[tuple[Any, ...]]]:
@@ -98,11 +109,13 @@ def _found(
     columns: Sequence[tuple[Any, ...]],
     indexes: Sequence[tuple[Any, ...]],
     triggers: Sequence[tuple[Any, ...]],
+    null_shares: dict[str, float],
 ) -> FoundTable:
     _, schema, name, kind, rows, byte_count, may_read = relation
     types = {column: (type_name, not_null, is_counted) for column, type_name, not_null, is_counted in columns}
-    key = _key(types, indexes)
-    bookmarks = _bookmarks(types, indexes, " ".join(source for (source,) in triggers))
+    keys = _keys(types, indexes)
+    key = keys[0] if keys else ()
+    bookmarks = _bookmarks(types, indexes, " ".join(source for (source,) in triggers), null_shares)
     return FoundTable(
         schema=schema,
         name=name,
@@ -113,24 +126,26 @@ def _found(
         primary_key=key,
         bookmarks=bookmarks,
         proposal=_propose(name, schema, key, types, bookmarks),
+        keys=tuple(KeyCandidate(each, tuple(_datatype(types[column][0]).value for column in each)) for each in keys),
     )
 
 
-def _key(types: dict[str, tuple[Any, ...]], indexes: Sequence[tuple[Any, ...]]) -> tuple[str, ...]:
-    """The primary key, or else the shortest unique index without NULLs."""
-    for is_primary, _, columns in indexes:
-        if is_primary:
-            return tuple(columns)
+def _keys(types: dict[str, tuple[Any, ...]], indexes: Sequence[tuple[Any, ...]]) -> list[tuple[str, ...]]:
+    """The primary key, then the unique indexes without NULLs, the shortest first."""
+    primary = [tuple(columns) for is_primary, _, columns in indexes if is_primary]
     unique = [
         tuple(columns)
         for _, is_unique, columns in indexes
         if is_unique and columns and all(types[column][1] for column in columns)
     ]
-    return min(unique, key=len, default=())
+    return list(dict.fromkeys([*primary, *sorted(unique, key=len)]))
 
 
 def _bookmarks(
-    types: dict[str, tuple[Any, ...]], indexes: Sequence[tuple[Any, ...]], triggers: str
+    types: dict[str, tuple[Any, ...]],
+    indexes: Sequence[tuple[Any, ...]],
+    triggers: str,
+    null_shares: dict[str, float],
 ) -> tuple[BookmarkCandidate, ...]:
     leading = {columns[0] for _, _, columns in indexes if columns}
     found = []
@@ -142,7 +157,8 @@ def _bookmarks(
         score += (
             10 * not_null + 10 * (column in leading) + 5 * (type_name == "timestamptz") - 20 * (type_name == "date")
         )
-        found.append(BookmarkCandidate(column, type_name, score, not_null, column in leading, is_maintained))
+        share = 0.0 if not_null else null_shares.get(column)
+        found.append(BookmarkCandidate(column, type_name, score, not_null, column in leading, is_maintained, share))
     return tuple(sorted(found, key=lambda candidate: (-candidate.score, candidate.column)))
 
 

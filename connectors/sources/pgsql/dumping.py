@@ -67,6 +67,7 @@ def dump(
             session.execute(sql.SQL("LOCK TABLE {} IN ACCESS SHARE MODE").format(table.qualified))
         t0: datetime = session.value("SELECT now()")
         report.t0 = t0
+        report.reads("everything", f"the snapshot of {t0:%Y-%m-%d %H:%M:%S %Z}")
         rows = QueryRows(session, (*selected, snapshot_column(stream, t0)), source, table.primary_key if table else ())
         position = PgPosition(mode=Mode.DUMPING, phase=Phase.FOLLOW, snapshot=t0.isoformat(), forms=forms_of(selected))
         yield Chunk(Write.APPEND, rows, position.dump(), is_first_copy=True)

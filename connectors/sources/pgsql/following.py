@@ -18,7 +18,7 @@ from connectors.mapping import Mode
 from connectors.sources.pgsql.bookmarks import Bookmark
 from connectors.sources.pgsql.catalog import KeyKind
 from connectors.sources.pgsql.copying import ChunkSize, keyset_ranges
-from connectors.sources.pgsql.keys import between, key_texts
+from connectors.sources.pgsql.keys import above, between, key_texts
 from connectors.sources.pgsql.position import Candidate, Key, PgPosition
 from connectors.sources.pgsql.reading import Reading
 from connectors.sources.pgsql.rows import QueryRows
@@ -109,6 +109,7 @@ def buffer_pass(reading: Reading, position: PgPosition, t0: datetime) -> Iterato
         return
     reading.report.phase = "buffer"
     write = Write.INSERT if reading.spec.mode is Mode.LOGGING else Write.UPSERT
+    reading.report.reads(f"changes of the last {lag.timedelta} before {t0:%Y-%m-%d %H:%M:%S %Z}", "")
     with reading.snapshot():
         yield Chunk(write, reading.rows(reading.bookmark.since(t0.isoformat(), lag.timedelta)), position.dump())
 
@@ -116,6 +117,7 @@ def buffer_pass(reading: Reading, position: PgPosition, t0: datetime) -> Iterato
 def source_keys(reading: Reading, position: PgPosition) -> Chunk:
     """All keys of the source, in a snapshot after every other read, so that fresh inserts are not deleted."""
     reading.report.phase = "delete"
+    reading.report.reads("the keys of all rows", "")
     return Chunk(Write.DELETE_ABSENT, reading.keys(sql.SQL("true")), position.dump())
 
 
@@ -123,6 +125,7 @@ def _parts(
     reading: Reading, position: PgPosition, bounds: Bounds, keys: MissingKeys, *, skip_comparison: bool
 ) -> Iterator[QueryRows]:
     """Everything but the last part: the bulk, in pieces, and the rows that the bookmark does not show."""
+    reading.report.reads(_from_where(reading, position), "")
     if bounds.recheck is not None:
         yield reading.rows(between(reading.key, None, (bounds.recheck,)))
     bookmark = reading.bookmark
@@ -136,6 +139,17 @@ def _parts(
         yield from windows(reading, bookmark, bookmark.since(position.watermark, grace(reading)))
     if reading.key_kind is not KeyKind.SEQUENCE and not bookmark.column.not_null:
         yield from _without_bookmark(reading, bookmark, keys)
+
+
+def _from_where(reading: Reading, position: PgPosition) -> str:
+    """Where a follow pass begins, in words."""
+    bookmark = reading.bookmark
+    if bookmark is not None and position.watermark is not None:
+        lag = f" less {grace(reading)}" if grace(reading) else ""
+        return f"{bookmark.column.name} from watermark {position.watermark}{lag}"
+    if bookmark is None and reading.spec.mode is not Mode.LOGGING:
+        return "every row, compared"
+    return above((position.safe_key,) if position.safe_key is not None else None)
 
 
 def _changed_last(reading: Reading, position: PgPosition) -> sql.Composable:
@@ -200,8 +214,11 @@ def windows(reading: Reading, bookmark: Bookmark, changed: sql.Composable) -> It
             )
         ]
     typed = [sql.SQL("{}::{}").format(sql.Literal(cut), sql.SQL(bookmark.column.type.pg.text)) for cut in cuts]
-    for low, high in zip([None, *typed], [*typed, None], strict=True):
+    for number, (low, high) in enumerate(zip([None, *typed], [*typed, None], strict=True)):
         condition = changed
+        if cuts:
+            reached = f"{bookmark.column.name} {cuts[number]}" if number < len(cuts) else "no upper bound"
+            reading.report.reads(f"{bookmark.column.name} {cuts[number - 1]}" if number else "the oldest", reached)
         if low is not None:
             condition = sql.SQL("{} AND {} >= {}").format(condition, bookmark.identifier, low)
         if high is not None:

@@ -28,6 +28,7 @@ def needs_refill(reading: Reading, position: PgPosition, added_columns: Collecti
     changed = changed_columns(position, reading.selected, added_columns)
     if not changed:
         return False
+    reading.report.altered.update(changed)
     is_sure = position.phase is Phase.COPY or any(name not in added_columns for name in changed)
     # A column that the table did not have is NULL in its rows, and right so when the source has no value either.
     if not is_sure and not _holds_values(reading, changed):
@@ -53,6 +54,7 @@ def warn_of_earlier_snapshots(position: PgPosition, selected: tuple[Selected, ..
         if name in position.forms and position.forms[name] != form
     }
     if changed:
+        report.altered.update(changed)
         report.warn(
             f"earlier snapshots keep what they hold in columns that changed: {in_words(changed)}; delete the snapshots"
             " that must not stay"

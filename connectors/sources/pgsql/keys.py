@@ -56,6 +56,16 @@ def between(columns: Sequence[SourceColumn], after: Key | None, upto: Key | None
     return sql.SQL(" AND ").join(conditions) if conditions else sql.SQL("true")
 
 
+def above(after: Key | None) -> str:
+    """The open lower bound of a range, in words."""
+    return "the lowest key" if after is None else f"above key {', '.join(after)}"
+
+
+def up_to(last: Key | None) -> str:
+    """The upper bound of a range, in words."""
+    return "the highest key" if last is None else f"key {', '.join(last)}"
+
+
 def among(columns: Sequence[SourceColumn], keys: Sequence[Key]) -> sql.Composable:
     """The rows with these keys, by array, without a table at the source."""
     texts = [sql.Literal([key[place] for key in keys]) for place in range(len(columns))]

@@ -19,6 +19,13 @@ from connectors.steps import FAILED, OK, WARNING, Finding
 _CLOCK_TOLERANCE_S = 30.0
 #: Tables that are not looked at within this time are named as such.
 _TABLES_WITHIN_S = 15.0
+_READABLE = """
+SELECT count(*), count(*) FILTER (WHERE has_schema_privilege(n.oid, 'USAGE') AND has_table_privilege(c.oid, 'SELECT')),
+       quote_ident(current_user)
+FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f') AND NOT c.relispartition
+  AND n.nspname NOT IN ('pg_catalog', 'information_schema') AND n.nspname !~ '^pg_(toast|temp)'
+"""
 
 
 def probe(config: PgsqlSource, specs: Sequence[TableSpec], *, label: str, options: Options | None = None) -> list[Step]:
@@ -34,14 +41,14 @@ def probe(config: PgsqlSource, specs: Sequence[TableSpec], *, label: str, option
     return run.run(
         {
             "resolve": run.resolve,
-            "reach": run.reach,
-            "sign in": run.sign_in,
+            "connect": run.connect,
             "TLS": run.tls,
+            "sign in": run.sign_in,
             "version": run.version,
             "role": partial(_role, run, config),
             "sight of transactions": partial(_sight, run),
             "clock": partial(_clock, run),
-            "tables": partial(_tables, run, specs),
+            **({"tables": partial(_tables, run, specs)} if specs else {"rights": partial(_rights, run)}),
         }
     )
 
@@ -77,6 +84,21 @@ def _clock(run: Probe) -> Finding:
     if abs(difference) > _CLOCK_TOLERANCE_S:
         return WARNING, f"{detail}; runs go by the server's, but bookmarks set by applications may go by others"
     return OK, detail
+
+
+def _rights(run: Probe) -> Finding:
+    """Without a mapping nobody knows which tables will be read."""
+    count, readable, user = run.connected.rows(_READABLE)[0]
+    if not count:
+        return WARNING, "there are no tables; check `db_name`"
+    if not readable:
+        return FAILED, (
+            f"the user may read none of the {count:,} tables; run GRANT USAGE ON SCHEMA and GRANT SELECT ON ALL TABLES"
+            f" IN SCHEMA for each schema that is to be copied, TO {user}"
+        )
+    if readable < count:
+        return OK, f"the user may read {readable:,} of {count:,} tables; GRANT SELECT on others that are to be copied"
+    return OK, f"the user may read all {count:,} tables"
 
 
 def _tables(run: Probe, specs: Sequence[TableSpec]) -> Finding:

@@ -1,0 +1,109 @@
+"""What the list of runs can be narrowed to. None of them looks through all runs to know what there is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from django.contrib import admin
+from django.db.models import Q, QuerySet
+from django.http import HttpRequest
+from django.utils import timezone
+
+from migrations_app import error_guide
+from migrations_app.models import Run, Stream
+
+if TYPE_CHECKING:
+    DropdownFilter = admin.SimpleListFilter
+    AutocompleteSelectFilter = admin.RelatedFieldListFilter
+else:
+    from unfold.contrib.filters.admin import AutocompleteSelectFilter, DropdownFilter
+
+_OTHER = "other"
+_ANY = "any"
+
+
+class ErrorClassFilter(DropdownFilter):
+    """By class of error, from those that are known; the others are defects of ours."""
+
+    title = "error"
+    parameter_name = "error_class"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:  # noqa: ARG002 - Django's signature
+        """What there is to choose from."""
+        return [(_ANY, "any error"), *((name, name) for name in error_guide.KNOWN), (_OTHER, "unforeseen errors")]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Run]) -> QuerySet[Run]:  # noqa: ARG002 - Django's signature
+        """Those runs."""
+        chosen = self.value()
+        if not chosen:
+            return queryset
+        if chosen == _ANY:
+            return queryset.exclude(error_class="")
+        if chosen == _OTHER:
+            return queryset.exclude(error_class__in=("", *error_guide.KNOWN))
+        return queryset.filter(error_class=chosen)
+
+
+class OfStreamsFilter(AutocompleteSelectFilter):
+    """By something that a run has through its stream: the streams are found first, then their runs by index."""
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Run]) -> QuerySet[Run] | None:  # noqa: ARG002 - Django's signature
+        """Those runs."""
+        value: Any = self.value()  # type: ignore[attr-defined]  # unfold's
+        if not value:
+            return queryset
+        path = self.field_path.removeprefix("stream").removeprefix("__") or "pk"
+        try:
+            found = list(Stream.objects.filter(**{path: value}).values_list("pk", flat=True))
+        except ValueError:
+            found = []
+        return queryset.filter(stream_id=found[0]) if len(found) == 1 else queryset.filter(stream_id__in=found)
+
+
+class TimeFilter(admin.ListFilter):
+    """By when the run was asked for; both ends may be open."""
+
+    title = "time"
+    template = "parts/run_time_filter.html"
+    _LOOKUPS = (("since", "gte"), ("until", "lt"))
+
+    def __init__(self, request: HttpRequest, params: dict[str, Any], model: type[Run], model_admin: Any) -> None:
+        super().__init__(request, params, model, model_admin)
+        for name, _ in self._LOOKUPS:
+            given = params.pop(name, None)
+            value = given[-1] if isinstance(given, list) else given
+            if value:
+                self.used_parameters[name] = value
+
+    def has_output(self) -> bool:
+        """There is always a time to choose."""
+        return True
+
+    def expected_parameters(self) -> list[str | None]:
+        """Names in the address."""
+        return [name for name, _ in self._LOOKUPS]
+
+    def choices(self, changelist: Any) -> Iterator[Any]:  # noqa: ARG002 - Django's signature
+        """What the template shows."""
+        fields = [(name, str(self.used_parameters.get(name, ""))) for name, _ in self._LOOKUPS]
+        yield {"fields": fields, "zone": timezone.get_current_timezone_name()}
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Run]) -> QuerySet[Run]:  # noqa: ARG002 - Django's signature
+        """Those runs; what is no time is not looked at."""
+        wanted = Q()
+        for name, lookup in self._LOOKUPS:
+            moment = _moment(str(self.used_parameters.get(name, "")))
+            if moment is not None:
+                wanted &= Q(**{f"created_at__{lookup}": moment})
+        return queryset.filter(wanted)
+
+
+def _moment(text: str) -> datetime | None:
+    """A time in the settings' zone, unless it names another."""
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return timezone.make_aware(moment) if timezone.is_naive(moment) else moment

@@ -1,0 +1,9 @@
+// Pieces of a page that ask for themselves again. A session that has ended leads to the login page, and not into a piece.
+document.addEventListener("htmx:beforeSwap", (event) => {
+    const { xhr, pathInfo } = event.detail;
+    const asked = new URL(pathInfo.finalRequestPath || pathInfo.requestPath, window.location.href).pathname;
+    if (xhr.responseURL && new URL(xhr.responseURL).pathname !== asked) {
+        event.detail.shouldSwap = false;
+        window.location.reload();
+    }
+});
