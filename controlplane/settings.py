@@ -7,12 +7,14 @@ answers on the loopback address only. With SECRET_KEY it is a real one, and ever
 from __future__ import annotations
 
 import socket
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import environ
 from django.core.exceptions import ImproperlyConfigured
 from django.templatetags.static import static
+from django.urls import reverse_lazy
 
 from controlplane import environment, keys
 
@@ -107,6 +109,10 @@ INSTALLED_APPS = [
     "drf_spectacular",
     "drf_spectacular_sidecar",
     "django_q",
+    "axes",
+    "django_otp",
+    "django_otp.plugins.otp_totp",
+    "django_otp.plugins.otp_static",
     "migrations_app",
 ]
 MIDDLEWARE = [
@@ -117,9 +123,12 @@ MIDDLEWARE = [
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django_otp.middleware.OTPMiddleware",
+    "migrations_app.second_step.SecondStep",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "migrations_app.zones.SettingsZone",
+    "axes.middleware.AxesMiddleware",
 ]
 ROOT_URLCONF = "controlplane.urls"
 WSGI_APPLICATION = "controlplane.wsgi.application"
@@ -196,7 +205,8 @@ AUTH_PASSWORD_VALIDATORS = [
     )
 ]
 SESSION_COOKIE_HTTPONLY = True
-SESSION_COOKIE_AGE = 12 * 60 * 60
+#: From signing in on, whatever is done meanwhile.
+SESSION_COOKIE_AGE = int(env.float("DMS_SESSION_HOURS", default=12.0) * 60 * 60)
 X_FRAME_OPTIONS = "DENY"
 if not DEBUG:
     SECURE_SSL_REDIRECT = env.bool("SECURE_SSL_REDIRECT", default=True)
@@ -207,6 +217,27 @@ if not DEBUG:
     CSRF_COOKIE_SECURE = True
     if env.bool("BEHIND_TLS_PROXY", default=False):
         SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+
+# --- Signing in -----------------------------------------------------------------------------------
+AUTHENTICATION_BACKENDS = ["axes.backends.AxesStandaloneBackend", "django.contrib.auth.backends.ModelBackend"]
+#: So many wrong passwords for one name from one address lock the two for so long. Tokens of the API are not concerned.
+AXES_FAILURE_LIMIT = env.int("DMS_SIGN_IN_FAILURES", default=5)
+AXES_COOLOFF_TIME = timedelta(minutes=env.float("DMS_SIGN_IN_LOCK_MINUTES", default=15.0))
+AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
+AXES_RESET_ON_SUCCESS = True
+# Else whoever is locked out and tries again waits anew, and what the page says of the time is wrong.
+AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = False
+AXES_CLIENT_IP_CALLABLE = "migrations_app.admin.signing_in.address_of"
+AXES_LOCKOUT_CALLABLE = "migrations_app.admin.signing_in.locked_out"
+AXES_ENABLE_ADMIN = False
+AXES_DISABLE_ACCESS_LOG = True
+AXES_VERBOSE = False
+#: Who has to have a second factor: none, admins or all.
+DMS_REQUIRE_TWO_FACTOR = env.str("DMS_REQUIRE_TWO_FACTOR", default="none")
+if DMS_REQUIRE_TWO_FACTOR not in {"none", "admins", "all"}:
+    message = "DMS_REQUIRE_TWO_FACTOR is none, admins or all"
+    raise ImproperlyConfigured(message)
+OTP_TOTP_ISSUER = env.str("DMS_TWO_FACTOR_ISSUER", default="Data migration")
 
 # --- REST, queue, admin ---------------------------------------------------------------------------
 #: The views name their own classes; see migrations_app/api/view.py. Whatever forgets to is closed to everybody.
@@ -278,6 +309,7 @@ UNFOLD = {
     "SITE_HEADER": "Data migration",
     "SITE_SYMBOL": "sync_alt",
     "SHOW_VIEW_ON_SITE": False,
+    "ACCOUNT": {"navigation": [{"title": "Second factor", "link": reverse_lazy("two_factor")}]},
     "STYLES": [lambda _request: static("dms/unfold_fixes.css"), lambda _request: static("dms/dms.css")],
     "SCRIPTS": [lambda _request: static("dms/unfold_fixes.js"), lambda _request: static("dms/dms.js")],
     "DASHBOARD_CALLBACK": "migrations_app.admin.home.dashboard",

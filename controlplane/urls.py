@@ -8,7 +8,12 @@ from django.views.generic import RedirectView
 
 admin.autodiscover()
 
+# These register the admin's own pages, and so come after what others register.
+from migrations_app.admin import account, signing_in  # noqa: E402
+
 urlpatterns = [
+    path("admin/login/", signing_in.sign_in),
+    path("admin/account/two-factor/", account.two_factor, name="two_factor"),
     path("admin/", admin.site.urls),
     path("api/v1/", include("migrations_app.api.urls")),
     path("", RedirectView.as_view(pattern_name="admin:index"), name="home"),

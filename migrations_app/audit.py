@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import getpass
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -10,6 +12,7 @@ from django.db.models import Model
 
 from migrations_app import senders
 from migrations_app.enums import Door
+from migrations_app.masking import mask
 from migrations_app.models import AuditEntry
 
 
@@ -35,6 +38,16 @@ def actor_of(request: Any) -> Actor:
     return Actor(request.user.get_username(), Door.ADMIN, senders.sender_of(request), senders.request_id_of(request))
 
 
+def actor_of_command() -> Actor:
+    """Whoever runs a command: the operating system's user."""
+    try:
+        name = getpass.getuser()
+    except (KeyError, OSError):
+        # Containers run as numbers that no list of users knows.
+        name = f"uid {os.getuid()}"
+    return Actor(name, Door.COMMAND)
+
+
 def record(
     actor: Actor,
     action: str,
@@ -55,15 +68,26 @@ def record(
         details: What else was said.
     """
     return AuditEntry.objects.create(
-        actor=actor.name,
+        actor=actor.name[:150],
         via=actor.via,
-        address=actor.address,
-        request_id=actor.request_id,
+        address=actor.address[:64],
+        request_id=actor.request_id[:64],
         action=action,
         target_type=str(target._meta.model_name),
         target_id="" if target.pk is None else str(target.pk),
         target_name=str(target)[:500],
-        before=None if before is None else dict(before),
-        after=None if after is None else dict(after),
-        details=dict(details or {}),
+        before=None if before is None else _masked(before),
+        after=None if after is None else _masked(after),
+        details=_masked(details or {}),
     )
+
+
+def _masked(value: Any) -> Any:
+    """The last defence: what is known to be a secret goes, wherever somebody has written it."""
+    if isinstance(value, str):
+        return mask(value)
+    if isinstance(value, Mapping):
+        return {str(key): _masked(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_masked(each) for each in value]
+    return value

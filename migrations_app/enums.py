@@ -116,6 +116,25 @@ class CheckTag(StrEnum):
     WORKER = "worker"
 
 
+class RoleName(StrEnum):
+    """What people are here for; `migrations_app.roles` says what each may do. Groups are called so."""
+
+    VIEWER = "Viewer"
+    OPERATOR = "Operator"
+    EDITOR = "Editor"
+    CONNECTION_ADMIN = "Connection admin"
+    ADMIN = "Admin"
+
+
+class TwoFactor(StrEnum):
+    """Who has to sign in with a second factor; others may."""
+
+    NONE = "none"
+    #: Whoever may change users.
+    ADMINS = "admins"
+    ALL = "all"
+
+
 class Scope(StrEnum):
     """What a token of the API may do. Nothing follows from anything else: writing does not include reading."""
 

@@ -2,6 +2,30 @@
 
 from __future__ import annotations
 
-from migrations_app.admin import audit, endpoints, mappings, outbox, queue, runs, settings, streams, tokens, workers
+from migrations_app.admin import (
+    audit,
+    endpoints,
+    mappings,
+    outbox,
+    people,
+    queue,
+    runs,
+    settings,
+    streams,
+    tokens,
+    workers,
+)
 
-__all__ = ["audit", "endpoints", "mappings", "outbox", "queue", "runs", "settings", "streams", "tokens", "workers"]
+__all__ = [
+    "audit",
+    "endpoints",
+    "mappings",
+    "outbox",
+    "people",
+    "queue",
+    "runs",
+    "settings",
+    "streams",
+    "tokens",
+    "workers",
+]

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from django.http import HttpRequest
 
+from migrations_app.admin.auditing import Audited
 from migrations_app.admin.posting import WithAddresses
 
 if TYPE_CHECKING:
@@ -22,8 +23,8 @@ else:
 __all__ = ["BaseAdmin", "BaseStackedInline", "BaseTabularInline", "ReadOnlyAdmin"]
 
 
-class BaseAdmin(WithAddresses, UnfoldAdmin):
-    """All pages of this project: unfold's, with addresses of their own."""
+class BaseAdmin(Audited, WithAddresses, UnfoldAdmin):
+    """All pages of this project: unfold's, with addresses of their own and an audit log."""
 
 
 class ReadOnlyAdmin(BaseAdmin):

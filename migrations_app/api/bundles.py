@@ -73,7 +73,7 @@ class BundleView(ApiView):
             for each in (wanted if query.connect else [])
         }
         conditions = Conditions(allow=Impact(query.allow), bundle=bundle)
-        applied = bundles.apply(bundle, wanted, conditions, prune=query.prune, dry_run=query.dry_run)
+        applied = bundles.apply(bundle, wanted, conditions, prune=query.prune, dry_run=query.dry_run, by=self.actor)
         return answer(_applied(bundle, applied, tests, dry_run=query.dry_run))
 
 

@@ -63,12 +63,16 @@ def caller_of(request: Request) -> Caller | None:
         return user
     if user is None or not user.is_authenticated:
         return None
-    scopes = (
+    return Caller(f"user:{user.pk}", user.get_username(), scopes_of(user))
+
+
+def scopes_of(user: Any) -> frozenset[Scope]:
+    """What a person may do by the API, which is what he may do on the pages."""
+    return frozenset(
         scope
         for scope, needed in _PERMISSIONS.items()
         if user.has_perms([f"migrations_app.{permission}" for permission in needed])
     )
-    return Caller(f"user:{user.pk}", user.get_username(), frozenset(scopes))
 
 
 class TokenAuthentication(BaseAuthentication):

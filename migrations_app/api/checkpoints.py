@@ -138,7 +138,7 @@ class ResetView(ApiView):
             for plan, _ in described:
                 reset.refuse_while_running(plan)
             for plan, each in described:
-                reset.carry_out(plan, each)
+                reset.carry_out(plan, each, by=self.actor, reason=reason)
                 extra = {
                     "action": "reset",
                     "stream": each.stream_id,

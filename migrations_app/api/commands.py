@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
+from django.db import transaction
 from pydantic import BaseModel, Field
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from connectors.mapping.base import Contract
-from migrations_app import plans
+from migrations_app import audit, plans
 from migrations_app.api.bodies import read_body
 from migrations_app.api.mapping_shapes import EndShape
 from migrations_app.api.mappings import find_mapping
@@ -95,7 +96,9 @@ class PauseView(ApiView):
         """Nothing of it, or of the streams that are selected, is scheduled any more. What runs goes on to its end."""
         mapping = find_mapping(mapping_id)
         body = read_body(request, Selection)
-        pausing.pause(mapping, table=body.table, destination=body.destination)
+        with transaction.atomic():
+            pausing.pause(mapping, table=body.table, destination=body.destination)
+            audit.record(self.actor, "pause", mapping, details=body.model_dump(exclude_none=True))
         return _paused(mapping_id)
 
 
@@ -114,7 +117,9 @@ class ResumeView(ApiView):
         """It is scheduled again; without a selection all of it, streams that were paused by themselves included."""
         mapping = find_mapping(mapping_id)
         body = read_body(request, Selection)
-        pausing.resume(mapping, table=body.table, destination=body.destination)
+        with transaction.atomic():
+            pausing.resume(mapping, table=body.table, destination=body.destination)
+            audit.record(self.actor, "resume", mapping, details=body.model_dump(exclude_none=True))
         return _paused(mapping_id)
 
 

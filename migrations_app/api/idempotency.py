@@ -40,7 +40,10 @@ def once(request: Request, caller_id: str, prepare: Callable[[], Callable[[], Re
     """
     key = request.headers.get(HEADER)
     if key is None:
-        return prepare()()
+        act = prepare()
+        # What was done and the audit log's entry of it are there together or not at all.
+        with transaction.atomic():
+            return act()
     if not 0 < len(key) <= _LONGEST or not key.isprintable():
         detail = f"is a text of at most {_LONGEST} printable characters"
         mistake = Mistake(parameter=HEADER, code="invalid", detail=detail)
@@ -49,11 +52,11 @@ def once(request: Request, caller_id: str, prepare: Callable[[], Callable[[], Re
     known = IdempotencyKey.objects.filter(caller=caller_id, key=key, created_at__gte=timezone.now() - _KEPT).first()
     if known is not None:
         return _again(known, fingerprint)
-    act = prepare()
+    carry_out = prepare()
 
     def attempt() -> Response:
         with transaction.atomic():
-            return _once(key, caller_id, fingerprint, act)
+            return _once(key, caller_id, fingerprint, carry_out)
 
     return patiently(attempt)
 

@@ -156,7 +156,7 @@ class MappingView(ApiView):
             absent=request.headers.get("If-None-Match", "").strip() == "*",
             allow=Impact(query.allow),
         )
-        made = registering.register(wanted, conditions, dry_run=query.dry_run)
+        made = registering.register(wanted, conditions, dry_run=query.dry_run, by=self.actor)
         body = registered(made, dry_run=query.dry_run, tests=ends)
         status = 201 if made.outcome is Outcome.CREATED and not query.dry_run else 200
         return answer(body, status, **({} if query.dry_run else {"ETag": made.etag}))
@@ -173,7 +173,7 @@ class MappingView(ApiView):
         """With its streams and their history. No row at a destination is touched."""
         row = find_mapping(mapping_id)
         try:
-            registering.remove(row.pk, etag=request.headers.get("If-Match"))
+            registering.remove(row.pk, etag=request.headers.get("If-Match"), by=self.actor)
         except Mapping.DoesNotExist:
             raise not_found(mapping_id, noun="mapping") from None
         return nothing()

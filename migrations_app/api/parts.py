@@ -85,12 +85,15 @@ class _EndpointView(ApiView):
             raise Problem(422, "document_invalid", detail, errors=[mistake])
         conditions = put_conditions(request, Impact(query.allow))
         raw = read_object(request)
-        made = registering_parts.register_endpoint(self.kind, name, raw, conditions, dry_run=query.dry_run)
+        made = registering_parts.register_endpoint(
+            self.kind, name, raw, conditions, dry_run=query.dry_run, by=self.actor
+        )
         return registered(name, made, dry_run=query.dry_run)
 
     def remove(self, request: Request, name: str) -> Response:
         """Forget it."""
-        registering_parts.remove_endpoint(self.kind, self.find(name), etag=request.headers.get("If-Match"))
+        etag = request.headers.get("If-Match")
+        registering_parts.remove_endpoint(self.kind, self.find(name), etag=etag, by=self.actor)
         return nothing()
 
 

@@ -8,10 +8,12 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Any, TypeVar
 
+from django.db import transaction
+from pydantic import BaseModel
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from migrations_app import plans, runs, starting
+from migrations_app import audit, plans, runs, starting
 from migrations_app.api.bodies import read_body
 from migrations_app.api.idempotency import HEADERS, once
 from migrations_app.api.mappings import find_mapping
@@ -33,8 +35,9 @@ from migrations_app.api.run_shapes import (
     shape_of,
 )
 from migrations_app.api.view import ApiView, answer, operation
+from migrations_app.audit import Actor
 from migrations_app.enums import EventLevel, Scope
-from migrations_app.models import Run, RunEvent
+from migrations_app.models import Mapping, Run, RunEvent
 from migrations_app.settings_io import resolved_settings
 from migrations_app.starting import Started
 from migrations_app.verbs import backfill
@@ -83,7 +86,12 @@ class StartView(ApiView):
             starting.check_startable(mapping)
             streams = starting.select(mapping, table=body.table, destination=body.destination)
             name = self.caller.name[:150]
-            return lambda: _queued(starting.queue(streams, allow_deletes=body.allow_deletes, requested_by=name))
+
+            def act() -> Response:
+                started = starting.queue(streams, allow_deletes=body.allow_deletes, requested_by=name)
+                return _queued(started, self.actor, "run", mapping, body)
+
+            return act
 
         return once(request, self.caller.id, prepare)
 
@@ -115,7 +123,12 @@ class BackfillView(ApiView):
             )
             planned = plans.build(mapping.pk, table=body.table, destination=body.destination)
             name = self.caller.name[:150]
-            return lambda: _queued(starting.queue_backfills(planned, selection, requested_by=name))
+
+            def act() -> Response:
+                started = starting.queue_backfills(planned, selection, requested_by=name)
+                return _queued(started, self.actor, "backfill", mapping, body)
+
+            return act
 
         return once(request, self.caller.id, prepare)
 
@@ -197,7 +210,11 @@ class StopView(ApiView):
     def post(self, _request: Request, run_id: str) -> Response:
         """It ends within seconds at its last commit. Stopping one that has ended changes nothing."""
         run = find_run(run_id)
-        return answer(Stopping(run=run.pk, stopping=runs.request_stop(run)), 202)
+        with transaction.atomic():
+            is_stopping = runs.request_stop(run)
+            if is_stopping:
+                audit.record(self.actor, "stop", run)
+        return answer(Stopping(run=run.pk, stopping=is_stopping), 202)
 
 
 class RetryView(ApiView):
@@ -219,6 +236,7 @@ class RetryView(ApiView):
             if not shape_of(run).is_final:
                 raise Problem(409, "not_final", f"run {run.pk} is {run.state}; wait for its end, or stop it")
             new = starting.retry(run, requested_by=self.caller.name[:150])
+            audit.record(self.actor, "retry", run, details={"run": str(new.pk)})
             return answer(shape_of(new), 202, Location=f"/api/v1/runs/{new.pk}")
 
         return once(request, self.caller.id, lambda: act)
@@ -248,18 +266,21 @@ class LogView(ApiView):
         return answer(Log(items=found, last=found[-1].id if found else query.after))
 
 
-def _queued(started: Started) -> Response:
+def _queued(started: Started, actor: Actor, action: str, mapping: Mapping, body: BaseModel) -> Response:
     if not started.runs and started.busy:
         ids = [str(run.pk) for run in started.busy]
         raise Problem(409, "already_running", "every stream has a run already; wait for them or stop them", runs=ids)
-    body = Queued(
+    if started.runs:
+        asked = body.model_dump(mode="json", exclude_none=True)
+        audit.record(actor, action, mapping, details=asked | {"trigger_id": str(started.trigger_id)})
+    shown = Queued(
         trigger_id=started.trigger_id,
         runs=[shape_of(run) for run in started.runs],
         busy=[shape_of(run) for run in started.busy],
     )
     # A mapping without destinations has nothing to run, and nothing to watch.
     watched = {"Location": f"/api/v1/triggers/{started.trigger_id}"} if started.runs else {}
-    return answer(body, 202, **watched)
+    return answer(shown, 202, **watched)
 
 
 def _triggered(trigger_id: str) -> list[RunShape]:

@@ -52,5 +52,6 @@ class SettingsView(ApiView):
         """All of them; what is left out gets its default."""
         query: Any = self.query
         conditions = put_conditions(request, Impact.DESTRUCTIVE)
-        made = registering_parts.register_settings(read_object(request), conditions, dry_run=query.dry_run)
+        raw = read_object(request)
+        made = registering_parts.register_settings(raw, conditions, dry_run=query.dry_run, by=self.actor)
         return registered("settings", made, dry_run=query.dry_run)

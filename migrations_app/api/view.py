@@ -31,7 +31,8 @@ from migrations_app.api.callers import (
     caller_of,
 )
 from migrations_app.api.problems import Problem, ProblemBody
-from migrations_app.enums import Scope
+from migrations_app.audit import Actor
+from migrations_app.enums import Door, Scope
 
 logger = logging.getLogger(__name__)
 
@@ -98,6 +99,12 @@ class ApiView(APIView):
         if found is None:
             raise Problem(401, "not_authenticated", "a token is needed")
         return found
+
+    @property
+    def actor(self) -> Actor:
+        """The same for the audit log."""
+        sender, request_id = senders.sender_of(self.request), senders.request_id_of(self.request)
+        return Actor(self.caller.name, Door.API, sender, request_id)
 
     def need(self, scope: Scope) -> None:
         """Refuse callers without a scope that only some requests to this address need.

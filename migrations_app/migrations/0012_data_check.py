@@ -5,7 +5,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("migrations_app", "0010_run_history"),
+        ("migrations_app", "0011_roles"),
     ]
 
     operations = [

@@ -7,6 +7,7 @@ from migrations_app.models.checks import DataCheck
 from migrations_app.models.heartbeats import Heartbeat
 from migrations_app.models.mappings import Destination, Mapping, MappingDestination, Source
 from migrations_app.models.outbox import Channel, OutboxEntry
+from migrations_app.models.roles import Role
 from migrations_app.models.runs import Run, RunEvent, RunProgress
 from migrations_app.models.schedules import Drain, StreamSchedule
 from migrations_app.models.settings import ServiceSettings
@@ -30,6 +31,7 @@ __all__ = [
     "Mapping",
     "MappingDestination",
     "OutboxEntry",
+    "Role",
     "Run",
     "RunEvent",
     "RunProgress",

@@ -10,6 +10,18 @@ from django.utils import timezone
 from migrations_app import enums
 
 
+class _Entries(models.QuerySet["AuditEntry"]):
+    """Entries, which are only added and read."""
+
+    def update(self, **kwargs: Any) -> NoReturn:  # noqa: ARG002 - Django's signature
+        """Refuse."""
+        _refuse()
+
+    def delete(self) -> NoReturn:
+        """Refuse."""
+        _refuse()
+
+
 class AuditEntry(models.Model):
     """One change, or one thing that somebody had done.
 
@@ -35,6 +47,8 @@ class AuditEntry(models.Model):
     before = models.JSONField(null=True)
     after = models.JSONField(null=True)
     details = models.JSONField(default=dict)
+
+    objects = _Entries.as_manager()
 
     class Meta:
         ordering = ("-at", "-id")

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from django.db import transaction
 
-from migrations_app import mapping_io
+from migrations_app import mapping_io, snapshots
+from migrations_app.audit import Actor
 from migrations_app.models import Mapping
 from migrations_app.verbs import registering
 from migrations_app.verbs.registering import Conditions, Registration, Wanted
@@ -29,7 +30,13 @@ class Applied:
 
 
 def apply(
-    bundle: str, wanted: Sequence[Wanted], conditions: Conditions, *, prune: bool, dry_run: bool = False
+    bundle: str,
+    wanted: Sequence[Wanted],
+    conditions: Conditions,
+    *,
+    prune: bool,
+    dry_run: bool = False,
+    by: Actor | None = None,
 ) -> Applied:
     """Make the bundle's mappings what the documents say: all of them or none.
 
@@ -41,20 +48,22 @@ def apply(
         with transaction.atomic():
             # In one order, so that two bundles never wait for each other.
             ordered = sorted(wanted, key=lambda each: each.mapping_id)
-            made = [registering.apply(each, conditions, dry_run=dry_run) for each in ordered]
+            made = [registering.apply(each, conditions, dry_run=dry_run, by=by) for each in ordered]
             surplus = Mapping.objects.select_for_update().filter(bundle=bundle)
             gone = list(surplus.exclude(pk__in=[each.mapping_id for each in wanted]).order_by("pk"))
             ids = [row.pk for row in gone]
             if prune:
-                _remove(gone, dry_run=dry_run)
+                _remove(gone, dry_run=dry_run, by=by, bundle=bundle)
             transaction.set_rollback(dry_run)
         return Applied(made, ids if prune else [], [] if prune else ids)
 
     return registering.patiently(attempt)
 
 
-def _remove(rows: Sequence[Mapping], *, dry_run: bool) -> None:
+def _remove(rows: Sequence[Mapping], *, dry_run: bool, by: Actor | None, bundle: str) -> None:
     for row in rows:
         if not dry_run:
             registering.refuse_while_active(row)
+        if by is not None:
+            snapshots.note_deleted(by, row, details={"bundle": bundle})
         mapping_io.delete_mapping(row)

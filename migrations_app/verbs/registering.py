@@ -13,7 +13,8 @@ from pydantic import BaseModel
 
 from connectors import mapping as contract
 from connectors.mapping.masks import keep_secrets
-from migrations_app import impact, mapping_io, runs, secrets, sent
+from migrations_app import impact, mapping_io, runs, secrets, sent, snapshots
+from migrations_app.audit import Actor
 from migrations_app.enums import ACTIVE_STATES
 from migrations_app.impact import Change, Impact
 from migrations_app.mapping_io import Outcome
@@ -128,7 +129,7 @@ def read(mapping_id: str, raw: object) -> contract.Mapping:
     return mapping_io.parse(_with_secrets(raw, _stored(Mapping.objects.filter(pk=mapping_id).first())))
 
 
-def register(wanted: Wanted, conditions: Conditions, *, dry_run: bool = False) -> Registration:
+def register(wanted: Wanted, conditions: Conditions, *, dry_run: bool = False, by: Actor | None = None) -> Registration:
     """Make the mapping what the document says, if the conditions hold.
 
     Several that register one mapping at a time come one after the other.
@@ -137,6 +138,7 @@ def register(wanted: Wanted, conditions: Conditions, *, dry_run: bool = False) -
         wanted: The document.
         conditions: What has to hold.
         dry_run: Change nothing, and say what would be changed, also where the impact is not allowed.
+        by: Who, for the audit log; None for callers that record it themselves.
 
     Raises:
         MappingError: The document does not fit what is stored beside it.
@@ -147,14 +149,14 @@ def register(wanted: Wanted, conditions: Conditions, *, dry_run: bool = False) -
 
     def attempt() -> Registration:
         with transaction.atomic():
-            made = apply(wanted, conditions, dry_run=dry_run)
+            made = apply(wanted, conditions, dry_run=dry_run, by=by)
             transaction.set_rollback(dry_run)
         return made
 
     return patiently(attempt)
 
 
-def apply(wanted: Wanted, conditions: Conditions, *, dry_run: bool) -> Registration:
+def apply(wanted: Wanted, conditions: Conditions, *, dry_run: bool, by: Actor | None = None) -> Registration:
     """Like `register`, inside a transaction of the caller's, who rolls a dry run back."""
     row = Mapping.objects.select_for_update().filter(pk=wanted.mapping_id).first()
     stored = _stored(row)
@@ -170,15 +172,21 @@ def apply(wanted: Wanted, conditions: Conditions, *, dry_run: bool) -> Registrat
         _check_allowed(wanted.mapping_id, changes, conditions.allow)
         if row is not None:
             _check_idle(row, changes)
+    is_as_it_was = (
+        row is not None and outcome is Outcome.UNCHANGED and _is_marked(row, wanted.marker, conditions.bundle)
+    )
+    before = snapshots.of(row) if row is not None and by is not None and not is_as_it_was else None
     if row is not None and outcome is Outcome.UNCHANGED:
         saved = row
     else:
         saved = mapping_io.save_mapping(wanted.mapping_id, parsed, must_create=row is None)
     _mark(saved, sent.keep(wanted.raw, parsed), wanted.marker, conditions.bundle)
+    if by is not None and not is_as_it_was:
+        snapshots.note_saved(by, before, saved)
     return Registration(wanted.mapping_id, outcome, changes, mapping_io.shared_with(saved), etag_of(parsed))
 
 
-def remove(mapping_id: str, *, etag: str | None = None) -> None:
+def remove(mapping_id: str, *, etag: str | None = None, by: Actor | None = None) -> None:
     """Forget a mapping, its streams and their history. No row at a destination is touched.
 
     Raises:
@@ -190,6 +198,8 @@ def remove(mapping_id: str, *, etag: str | None = None) -> None:
         row = Mapping.objects.select_for_update().get(pk=mapping_id)
         _check_version(row, _stored(row), Conditions(etag=etag))
         refuse_while_active(row)
+        if by is not None:
+            snapshots.note_deleted(by, row)
         mapping_io.delete_mapping(row)
 
 
@@ -277,6 +287,11 @@ def copied(row: Mapping | None) -> frozenset[tuple[str, str]]:
     """Names of specs and destinations whose streams have reached a place."""
     places = Stream.objects.filter(mapping=row, checkpoint__isnull=False)
     return frozenset(places.values_list("name", "destination_name"))
+
+
+def _is_marked(row: Mapping | None, marker: Marker | None, bundle: str) -> bool:
+    """Whether the mapping is kept where it shall be kept already."""
+    return row is not None and row.bundle == bundle and (marker is None or row.managed_by == marker.managed_by)
 
 
 def _mark(row: Mapping, kept: dict[str, Any], marker: Marker | None, bundle: str) -> None:

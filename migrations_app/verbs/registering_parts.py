@@ -13,7 +13,8 @@ from connectors import mapping as contract
 from connectors.mapping.base import Contract
 from connectors.mapping.errors import Issue
 from connectors.mapping.masks import keep_secrets
-from migrations_app import impact, mapping_io, secrets, sent, settings_io
+from migrations_app import impact, mapping_io, secrets, sent, settings_io, snapshots
+from migrations_app.audit import Actor
 from migrations_app.endpoints_io import EndpointKind, Row
 from migrations_app.impact import Change, Impact
 from migrations_app.mapping_io import Outcome
@@ -54,7 +55,13 @@ class PartRegistration:
 
 
 def register_endpoint(
-    kind: EndpointKind, name: str, raw: dict[str, Any], conditions: Conditions, *, dry_run: bool = False
+    kind: EndpointKind,
+    name: str,
+    raw: dict[str, Any],
+    conditions: Conditions,
+    *,
+    dry_run: bool = False,
+    by: Actor | None = None,
 ) -> PartRegistration:
     """Make a source or destination what the document says, if the conditions hold.
 
@@ -67,14 +74,18 @@ def register_endpoint(
 
     def attempt() -> PartRegistration:
         with transaction.atomic():
+            found = _rows(kind).select_for_update().filter(name=name).first()
+            before = snapshots.of(found) if found is not None and by is not None else None
             made = _register_endpoint(kind, name, raw, conditions, dry_run=dry_run)
+            if by is not None:
+                snapshots.note_saved(by, before, _rows(kind).get(name=name))
             transaction.set_rollback(dry_run)
         return made
 
     return patiently(attempt)
 
 
-def remove_endpoint(kind: EndpointKind, row: Row, *, etag: str | None = None) -> None:
+def remove_endpoint(kind: EndpointKind, row: Row, *, etag: str | None = None, by: Actor | None = None) -> None:
     """Forget a source or destination that no mapping uses.
 
     Raises:
@@ -87,10 +98,14 @@ def remove_endpoint(kind: EndpointKind, row: Row, *, etag: str | None = None) ->
         if users:
             message = f"{kind.noun} {row.name} is used by {', '.join(users)}; change or delete these mappings first"
             raise ConflictError(message, code="in_use")
+        if by is not None:
+            snapshots.note_deleted(by, row)
         row.delete()
 
 
-def register_settings(raw: dict[str, Any], conditions: Conditions, *, dry_run: bool = False) -> PartRegistration:
+def register_settings(
+    raw: dict[str, Any], conditions: Conditions, *, dry_run: bool = False, by: Actor | None = None
+) -> PartRegistration:
     """Make the service settings what the document says, if the conditions hold.
 
     Raises:
@@ -104,11 +119,14 @@ def register_settings(raw: dict[str, Any], conditions: Conditions, *, dry_run: b
             row = ServiceSettings.objects.select_for_update().first()
             stored = stored_settings()
             _check("the settings", row, stored, conditions)
+            before = snapshots.of(row) if row is not None and by is not None else None
             parsed = contract.parse_settings(_with_secrets(raw, stored))
             changes = list(_plain_changes(stored, parsed)) if stored is not None else []
             outcome = _outcome(row, stored, parsed)
             saved = row if row is not None and outcome is Outcome.UNCHANGED else settings_io.save_settings(parsed)
             ServiceSettings.objects.filter(pk=saved.pk).update(sent=sent.keep(raw, parsed))
+            if by is not None:
+                snapshots.note_saved(by, before, saved)
             transaction.set_rollback(dry_run)
         return PartRegistration(outcome, changes, [], etag_of(parsed))
 

@@ -7,10 +7,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from django.db import transaction
+
 from connectors.base import Destination, Position, RunReport, Source
 from connectors.errors import ConfigError
 from connectors.mapping import Mode
-from migrations_app import plans, runs
+from migrations_app import audit, plans, runs
+from migrations_app.audit import Actor
 from migrations_app.enums import ACTIVE_STATES
 from migrations_app.models import Run
 from migrations_app.plans import Plan
@@ -101,8 +104,14 @@ def estimate_rows(plan: Plan, reset: Reset) -> int | None:
         source.close()
 
 
-def carry_out(plan: Plan, reset: Reset) -> None:
+def carry_out(plan: Plan, reset: Reset, *, by: Actor | None = None, reason: str = "") -> None:
     """Do what `describe` has described: first at the destination, whose record wins, then here.
+
+    Args:
+        plan: The stream.
+        reset: What `describe` returned.
+        by: Who, for the audit log; None for callers that record it themselves.
+        reason: Why, for the audit log.
 
     Raises:
         AlreadyRunningError: A run of the stream is active; it would be fenced off.
@@ -114,7 +123,12 @@ def carry_out(plan: Plan, reset: Reset) -> None:
         destination.reset_state(reset.position)
         if reset.releases:
             destination.release()
-    runs.reset_checkpoint(stream, reset.position, stream.epoch + 1)
+    with transaction.atomic():
+        runs.reset_checkpoint(stream, reset.position, stream.epoch + 1)
+        if by is not None:
+            details = {"reason": reason, "releases_table": reset.releases}
+            before, after = {"position": reset.before}, {"position": reset.after}
+            audit.record(by, "reset", stream, before=before, after=after, details=details)
 
 
 def refuse_while_running(plan: Plan) -> None:

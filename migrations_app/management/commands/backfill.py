@@ -8,9 +8,10 @@ from argparse import ArgumentParser
 from typing import Any
 
 from django.core.management.base import BaseCommand
+from django.db import transaction
 
 from connectors.base import Selection
-from migrations_app import runner, runs
+from migrations_app import audit, runner, runs
 from migrations_app.enums import RunState
 from migrations_app.management.console import console_on
 from migrations_app.management.outcomes import as_json, exit_code, print_outcomes
@@ -20,6 +21,8 @@ from migrations_app.owner import this_process
 from migrations_app.plans import Plan
 from migrations_app.progress import Display
 from migrations_app.verbs import backfill
+
+_RANGE = ("from_key", "to_key", "since", "until")
 
 
 class Command(BaseCommand):
@@ -66,9 +69,12 @@ class Command(BaseCommand):
 
     def _run_one(self, plan: Plan, selection: Selection, trigger_id: uuid.UUID, options: dict[str, Any]) -> Run:
         try:
-            run = backfill.queue(
-                plan, selection, trigger_id=trigger_id, requested_by=options["requested_by"], owner=this_process()
-            )
+            with transaction.atomic():
+                run = backfill.queue(
+                    plan, selection, trigger_id=trigger_id, requested_by=options["requested_by"], owner=this_process()
+                )
+                asked = {name: options[name] for name in _RANGE if options[name] is not None}
+                audit.record(audit.actor_of_command(), "backfill", run.stream, details=asked)
         except runs.AlreadyRunningError as error:
             self.stderr.write(str(error))
             return error.run

@@ -9,6 +9,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand
 
+from migrations_app import audit, plans
 from migrations_app.management.listing import write_rows
 from migrations_app.management.selecting import add_selection, refusing, running_refused, selected_plans
 from migrations_app.verbs import upkeep
@@ -36,6 +37,8 @@ class Command(BaseCommand):
         for plan in selected_plans(options):
             with running_refused(self.stderr), refusing(options["mapping_id"]):
                 done.append((plan.stream.unique_id, upkeep.compact(plan, dry_run=options["dry_run"])))
+                if not options["dry_run"]:
+                    audit.record(audit.actor_of_command(), "compact", plans.stream_row(plan))
         if options["json"]:
             documents = [
                 {"stream": stream_id, **asdict(each), "done": not options["dry_run"]} for stream_id, each in done

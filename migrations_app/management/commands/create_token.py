@@ -7,9 +7,11 @@ from datetime import timedelta
 from typing import Any
 
 from django.core.management.base import BaseCommand
+from django.db import transaction
 from django.utils import timezone
 
-from migrations_app import tokens
+from migrations_app import snapshots, tokens
+from migrations_app.audit import actor_of_command
 from migrations_app.management.refusals import refusal
 from migrations_app.models import ApiToken
 
@@ -52,7 +54,9 @@ class Command(BaseCommand):
         if ApiToken.objects.filter(name=name).exists():
             raise refusal([f"there is a token {name} already; choose another name, or delete that one in the admin"])
         expires_at = timezone.now() + timedelta(days=days) if days else None
-        _, key = tokens.create(name, scopes, networks=networks, expires_at=expires_at)
+        with transaction.atomic():
+            row, key = tokens.create(name, scopes, networks=networks, expires_at=expires_at)
+            snapshots.note_saved(actor_of_command(), None, row)
         until = f"expires on {expires_at:%Y-%m-%d}" if expires_at else "never expires"
         self.stderr.write(f"token {name} {until} and may do: {', '.join(scopes)}; this is the only time it is shown")
         self.stdout.write(key)

@@ -8,9 +8,11 @@ from typing import Any
 
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
+from django.db import transaction
 
-from migrations_app import hosts
+from migrations_app import audit, hosts
 from migrations_app.management.selecting import ExitCode
+from migrations_app.models import Drain
 
 _POLL_S = 0.5
 _EMPTY_LOOKS = 3
@@ -33,10 +35,14 @@ class Command(BaseCommand):
     def handle(self, *_args: Any, **options: Any) -> None:
         host = options["host"]
         if options["undo"]:
-            was = hosts.undrain(host)
+            with transaction.atomic():
+                was = hosts.undrain(host)
+                self._record("undrain", host)
             self.stdout.write(f"host {host} takes runs again" if was else f"host {host} was not being drained")
             return
-        hosts.drain(host)
+        with transaction.atomic():
+            hosts.drain(host)
+            self._record("drain", host)
         until = time.monotonic() + options["timeout"]
         # Looked at twice: a run may have been claimed at the moment of the first look.
         empty = 0
@@ -51,3 +57,6 @@ class Command(BaseCommand):
                 raise CommandError(message, returncode=ExitCode.FAILED)
             time.sleep(_POLL_S)
         self.stdout.write(f"host {host} is empty and takes no runs until its worker starts again, or drain --undo")
+
+    def _record(self, action: str, host: str) -> None:
+        audit.record(audit.actor_of_command(), action, Drain(host=host))

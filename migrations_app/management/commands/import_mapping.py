@@ -11,9 +11,11 @@ from django.db import transaction
 
 from connectors import mapping as contract
 from connectors.mapping.files import Loaded, load_file
-from migrations_app import mapping_io
+from migrations_app import mapping_io, snapshots
+from migrations_app.audit import actor_of_command
 from migrations_app.management.refusals import issue_lines, refusal
 from migrations_app.mapping_io import Outcome
+from migrations_app.models import Mapping
 
 _NOT_A_SLUG = re.compile(r"[^A-Za-z0-9_-]+")
 
@@ -74,7 +76,10 @@ def _save_one(mapping_id: str, mapping: contract.Mapping) -> list[str]:
     outcome = mapping_io.compare(mapping_id, mapping)
     if outcome is Outcome.UNCHANGED:
         return [f"{mapping_id}: unchanged"]
+    former = Mapping.objects.filter(pk=mapping_id).first()
+    before = snapshots.of(former) if former is not None else None
     row = mapping_io.save_mapping(mapping_id, mapping)
+    snapshots.note_saved(actor_of_command(), before, row)
     streams = row.streams.filter(active=True).count()
     line = f"{mapping_id}: {outcome}, {streams} {'stream' if streams == 1 else 'streams'}"
     return [line, *(f"{mapping_id}: warning: {sentence}" for sentence in mapping_io.shared_with(row))]

@@ -6,12 +6,15 @@ from pathlib import Path
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandParser
+from django.db import transaction
 
 from connectors import mapping as contract
 from connectors.mapping.files import load_file
-from migrations_app import settings_io
+from migrations_app import settings_io, snapshots
+from migrations_app.audit import actor_of_command
 from migrations_app.management.refusals import issue_lines, refusal
 from migrations_app.mapping_io import Outcome
+from migrations_app.models import ServiceSettings
 
 
 class Command(BaseCommand):
@@ -36,5 +39,8 @@ class Command(BaseCommand):
             self.stderr.write(f"{file}: warning: {warning}")
         outcome = settings_io.compare_settings(parsed)
         if outcome is not Outcome.UNCHANGED and not options["check"]:
-            settings_io.save_settings(parsed)
+            with transaction.atomic():
+                former = ServiceSettings.objects.first()
+                before = snapshots.of(former) if former is not None else None
+                snapshots.note_saved(actor_of_command(), before, settings_io.save_settings(parsed))
         self.stdout.write(f"settings: {outcome}")

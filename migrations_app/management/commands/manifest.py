@@ -9,6 +9,8 @@ from typing import Any
 from django.core.management.base import BaseCommand
 
 from connectors.verbs import FileCheck, Finding, Rebuilt
+from migrations_app import audit
+from migrations_app import plans as plans_of
 from migrations_app.management.listing import write_rows
 from migrations_app.management.selecting import ExitCode, add_selection, refusing, running_refused, selected_plans
 from migrations_app.verbs import upkeep
@@ -52,6 +54,7 @@ class Command(BaseCommand):
         for plan in plans:
             with running_refused(self.stderr), refusing(place):
                 rebuilt.append((plan.stream.unique_id, upkeep.rebuild(plan)))
+                audit.record(audit.actor_of_command(), "rebuild_manifest", plans_of.stream_row(plan))
         self._show_rebuilt(rebuilt, as_json=options["json"])
 
     def _show_checks(self, checked: list[tuple[str, FileCheck]], *, as_json: bool) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand
 
+from migrations_app.audit import actor_of_command
 from migrations_app.management.selecting import (
     ExitCode,
     add_selection,
@@ -90,7 +91,7 @@ class Command(BaseCommand):
                 reset.refuse_while_running(plan)
             for plan, each in described:
                 with refusing(mapping_id):
-                    reset.carry_out(plan, each)
+                    reset.carry_out(plan, each, by=actor_of_command())
         except AlreadyRunningError as error:
             self.stderr.write(str(error))
             raise SystemExit(int(ExitCode.ALREADY_RUNNING)) from error

@@ -8,7 +8,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandParser
 from django.db import transaction
 
-from migrations_app import secrets
+from migrations_app import audit, secrets
 from migrations_app.management.refusals import refusal
 from migrations_app.models import Destination, Mapping, ServiceSettings, Source
 
@@ -51,4 +51,5 @@ def _rotate(row: Source | Destination | Mapping | ServiceSettings) -> str | None
             return f"{row._meta.verbose_name} {row}: {error}"
         if sealed != fresh.secrets:
             type(row)._default_manager.filter(pk=row.pk).update(secrets=sealed)
+            audit.record(audit.actor_of_command(), "rotate_secrets", fresh)
     return None

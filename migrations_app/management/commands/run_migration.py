@@ -10,11 +10,11 @@ from contextlib import contextmanager
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
-from django.db import DatabaseError
+from django.db import DatabaseError, transaction
 
 from connectors.errors import ConfigError, ConnectorError
 from connectors.mapping import MappingError
-from migrations_app import plans, runner, runs
+from migrations_app import audit, plans, runner, runs
 from migrations_app.dry_run import describe
 from migrations_app.enums import RunState, TriggerKind
 from migrations_app.executing import execute_queued
@@ -124,14 +124,7 @@ class Command(BaseCommand):
 
     def _run_one(self, plan: Plan, trigger_id: uuid.UUID, options: dict[str, Any], watch: Watch) -> Run:
         try:
-            run = runs.queue(
-                plans.stream_row(plan),
-                trigger=TriggerKind(options["trigger"]),
-                trigger_id=trigger_id,
-                allow_deletes=options["allow_deletes"],
-                requested_by=options["requested_by"],
-                owner=None if options["queue"] else this_process(),
-            )
+            run = _begin(plan, trigger_id, options)
         except runs.AlreadyRunningError as error:
             if not _is_the_same(error.run, options):
                 self.stderr.write(str(error))
@@ -188,6 +181,25 @@ class Command(BaseCommand):
             self.stdout.write("\n\n".join(each.as_text() for each in described))
         if refused:
             raise CommandError("\n".join(refused), returncode=ExitCode.FAILED)
+
+
+def _begin(plan: Plan, trigger_id: uuid.UUID, options: dict[str, Any]) -> Run:
+    """A run of the stream, and the audit log's entry where this command is what a person or a scheduler has called."""
+    trigger = TriggerKind(options["trigger"])
+    stream = plans.stream_row(plan)
+    with transaction.atomic():
+        run = runs.queue(
+            stream,
+            trigger=trigger,
+            trigger_id=trigger_id,
+            allow_deletes=options["allow_deletes"],
+            requested_by=options["requested_by"],
+            owner=None if options["queue"] else this_process(),
+        )
+        if trigger is TriggerKind.CLI:
+            asked = {} if options["allow_deletes"] is None else {"allow_deletes": options["allow_deletes"]}
+            audit.record(audit.actor_of_command(), "run", stream, details=asked)
+    return run
 
 
 def _is_the_same(run: Run, options: dict[str, Any]) -> bool:

@@ -1,0 +1,90 @@
+"""The second factor of one's own account: set up, renewed and removed."""
+
+from __future__ import annotations
+
+import base64
+from typing import Any
+
+import segno
+from django.contrib import admin, messages
+from django.http import HttpRequest, HttpResponseBase
+from django.shortcuts import redirect
+from django.template.response import TemplateResponse
+from django.utils.safestring import SafeString, mark_safe
+from django.views.decorators.cache import never_cache
+from django.views.decorators.csrf import csrf_protect
+
+from migrations_app import second_step
+from migrations_app.admin.pages import page
+from migrations_app.admin.signing_in import CodeForm
+
+_GROUP = 4
+
+
+@never_cache
+@csrf_protect
+def two_factor(request: HttpRequest) -> HttpResponseBase:
+    """Everything about it on one page; what is posted says what to do."""
+    if not admin.site.has_permission(request):
+        return redirect("admin:index")
+    user: Any = request.user
+    if second_step.has_device(user):
+        if user.is_verified():
+            return _kept(request)
+        # It was set up in another session: this one has not shown a code yet.
+        second_step.owe_code(request)
+        return redirect("two_factor")
+    return _setting_up(request)
+
+
+def _setting_up(request: HttpRequest) -> HttpResponseBase:
+    if request.method != "POST":
+        return _page(request, is_required=second_step.is_required_of(request.user))
+    device = second_step.begin(request.user)
+    form = CodeForm(request.POST if "code" in request.POST else None)
+    form.fields["code"].help_text = "The six digits that the app shows now."
+    if form.is_valid():
+        codes = second_step.finish(request.user, form.cleaned_data["code"])
+        if codes is not None:
+            device.refresh_from_db()
+            second_step.admit(request, device)
+            return _page(request, codes=codes, has_device=True)
+        form.refuse(request.user)
+    return _page(request, form=form, picture=_picture(device.config_url), secret=_in_groups(device))
+
+
+def _kept(request: HttpRequest) -> HttpResponseBase:
+    form = CodeForm(request.POST or None)
+    codes: list[str] | None = None
+    if form.is_valid():
+        if second_step.verified_device(request.user, form.cleaned_data["code"]) is None:
+            form.refuse(request.user)
+        elif "remove" in request.POST:
+            second_step.remove(request.user)
+            messages.success(request, "Your second factor is removed: the password alone lets you in.")
+            return redirect("two_factor")
+        else:
+            codes = second_step.new_recovery_codes(request.user)
+    return _page(
+        request,
+        form=form if codes is None else None,
+        codes=codes,
+        has_device=True,
+        codes_left=second_step.codes_left(request.user),
+    )
+
+
+def _page(request: HttpRequest, **context: Any) -> TemplateResponse:
+    return page(request, "pages/two_factor.html", "Second factor", **context)
+
+
+def _picture(address: str) -> SafeString:
+    """The address as a QR code, in SVG that stands in the page itself."""
+    drawn = segno.make(address, error="m").svg_inline(scale=5, border=3, light="#fff", dark="#000", omitsize=False)
+    # Of segno's own making: squares, and no text of anybody's.
+    return mark_safe(drawn)  # noqa: S308
+
+
+def _in_groups(device: Any) -> str:
+    text = base64.b32encode(device.bin_key).decode()
+    return " ".join(text[start : start + _GROUP] for start in range(0, len(text), _GROUP))

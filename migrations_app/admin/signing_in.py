@@ -1,0 +1,115 @@
+"""Signing in to the pages: the password, the code where there is a second factor, and what many mistakes lead to."""
+
+from __future__ import annotations
+
+import ipaddress
+from typing import Any
+
+from axes.models import AccessAttempt
+from django import forms
+from django.conf import settings
+from django.contrib import admin
+from django.contrib.auth import logout
+from django.core.validators import MaxLengthValidator
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.shortcuts import redirect
+from django.template.response import TemplateResponse
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.http import url_has_allowed_host_and_scheme
+from django.views.decorators.cache import never_cache
+from django.views.decorators.csrf import csrf_protect
+from unfold.forms import AuthenticationForm as UnfoldAuthenticationForm
+from unfold.widgets import UnfoldAdminTextInputWidget
+
+from migrations_app import second_step
+from migrations_app.senders import sender_of
+
+_NEXT = "next"
+
+
+class PasswordForm(UnfoldAuthenticationForm):  # type: ignore[misc]
+    """Name and password."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        # Django tells browsers only. A longer one does not fit into the table of attempts.
+        self.fields["username"].validators.append(MaxLengthValidator(150))
+
+
+class CodeForm(forms.Form):
+    """A code of the app, or a recovery code."""
+
+    code = forms.CharField(
+        max_length=30,
+        label="Code",
+        help_text="Six digits from your app, or one of your recovery codes.",
+        widget=UnfoldAdminTextInputWidget(attrs={"autocomplete": "one-time-code", "autofocus": True}),
+    )
+
+    def refuse(self, user: Any) -> None:
+        """Say why the code was not taken, and how long to wait where that is the reason."""
+        wait_s = second_step.wait_s(user)
+        later = f" Wait {_in_words(wait_s)} before the next one." if wait_s else ""
+        self.add_error("code", f"This code is not right, or was used already.{later}")
+
+
+@never_cache
+@csrf_protect
+def sign_in(request: HttpRequest) -> HttpResponseBase:
+    """The password first; then the code, of those who have a second factor."""
+    user = second_step.waiting(request)
+    if user is None:
+        page: HttpResponseBase = admin.site.login(request)
+        return page
+    if "start_over" in request.POST:
+        logout(request)
+        return redirect(f"{reverse('admin:login')}?{request.GET.urlencode()}")
+    form = CodeForm(request.POST or None)
+    if form.is_valid():
+        if second_step.take(request, user, form.cleaned_data["code"]):
+            return redirect(_wanted(request))
+        form.refuse(user)
+    return _page(request, "admin/second_step.html", "Sign in", form=form)
+
+
+def locked_out(request: HttpRequest, _original: Any, credentials: dict[str, Any] | None) -> HttpResponse:
+    """What axes answers for a name and address with too many mistakes, whether there is such a user or not."""
+    username = (credentials or {}).get("username")
+    found = AccessAttempt.objects.filter(username=username, ip_address=address_of(request)).order_by("-attempt_time")
+    cool_off = settings.AXES_COOLOFF_TIME
+    last = found.first()
+    left = (last.attempt_time + cool_off - timezone.now()) if last is not None else cool_off
+    wait_s = max(60, int(left.total_seconds()))
+    page = _page(request, "admin/locked_out.html", "Too many attempts", wait=_in_words(wait_s))
+    page.status_code = 429
+    page["Retry-After"] = str(wait_s)
+    return page.render()
+
+
+def address_of(request: HttpRequest) -> str | None:
+    """Where a request comes from; None when nobody knows, which is one place for all such requests."""
+    try:
+        return str(ipaddress.ip_address(sender_of(request)))
+    except ValueError:
+        return None
+
+
+def _page(request: HttpRequest, template: str, title: str, **context: Any) -> TemplateResponse:
+    return TemplateResponse(request, template, {**admin.site.each_context(request), "title": title, **context})
+
+
+def _wanted(request: HttpRequest) -> str:
+    """The page that was asked for before signing in, when it is one of ours."""
+    wanted = request.POST.get(_NEXT) or request.GET.get(_NEXT, "")
+    is_ours = url_has_allowed_host_and_scheme(wanted, {request.get_host()}, require_https=request.is_secure())
+    return wanted if is_ours else reverse("admin:index")
+
+
+def _in_words(seconds: int) -> str:
+    if seconds < 120:
+        return f"{seconds} seconds"
+    return f"{-(-seconds // 60)} minutes"
+
+
+admin.site.login_form = PasswordForm
