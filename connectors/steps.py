@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from connectors import egress
 from connectors.errors import ConnectorError
@@ -115,3 +115,11 @@ def connect(host: str, port: int, addresses: Iterable[str], timeout_s: float, re
         else:
             return OK, f"port {port} is open"
     return FAILED, f"{host}, port {port}, {reason}; {remedy}"
+
+
+def together(findings: Sequence[Finding]) -> Finding:
+    """One finding for several servers: a cluster works while one of them answers."""
+    good = [detail for outcome, detail in findings if outcome == OK]
+    bad = [detail for outcome, detail in findings if outcome != OK]
+    outcome = FAILED if not good else WARNING if bad else OK
+    return outcome, "; ".join([*bad, *good])

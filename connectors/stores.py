@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from types import TracebackType
 from typing import Any, Self
 
@@ -144,6 +145,41 @@ class MongoStore:
         with self._errors(), pymongo.timeout(self._timeout_s):
             for name in names:
                 self._collection.create_index(name, sparse=True)
+
+    def sign_in(self) -> datetime:
+        """Connect with the credentials of the address, and write nothing.
+
+        Returns:
+            The server's clock.
+
+        Raises:
+            DestinationUnavailable, DestinationAuthFailed, DestinationError, ConfigError: As they say.
+        """
+        with self._errors(), pymongo.timeout(self._timeout_s):
+            # A server greets anybody: only a command that needs a login tries it.
+            self._collection.database.command("ping")
+            self._collection.find_one({}, {"_id": 1})
+            clock: datetime = self._client.admin.command("hello")["localTime"]
+        return clock if clock.tzinfo else clock.replace(tzinfo=UTC)
+
+    def write_and_delete(self, key: str) -> bool:
+        """Write a document that nothing else looks at, read it, and delete it.
+
+        Args:
+            key: Of the document; nobody else's.
+
+        Returns:
+            False when what was written could not be read.
+
+        Raises:
+            DestinationUnavailable, DestinationAuthFailed, DestinationError, ConfigError: As they say.
+        """
+        with self._errors(), pymongo.timeout(self._timeout_s):
+            self._collection.insert_one({"_id": key, "connection_test": True})
+            try:
+                return self._collection.find_one({"_id": key}) is not None
+            finally:
+                self._collection.delete_one({"_id": key})
 
     def close(self) -> None:
         """Close the connections. Never raises."""

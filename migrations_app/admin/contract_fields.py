@@ -26,7 +26,8 @@ def field_name(kind: str, key: str) -> str:
 def contract_field(key: str, info: FieldInfo) -> forms.Field:
     """Return a form field for a key of the contract. None is required: the contract says what is."""
     types = _types(info.annotation)
-    help_text = f"{info.description}.".capitalize() if info.description else ""
+    # Not capitalize(), which makes Tcp of TCP.
+    help_text = f"{info.description[:1].upper()}{info.description[1:]}." if info.description else ""
     if SecretStr in types:
         return SecretFormField(label=key, help_text=help_text)
     common: dict[str, Any] = {"required": False, "label": key, "help_text": help_text}

@@ -27,7 +27,8 @@ class EndpointForm(forms.ModelForm):  # type: ignore[type-arg]
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._raw: dict[str, Any] = {}
-        self._is_stored = False
+        #: What was entered is what the row holds already.
+        self.is_stored = False
         stored: dict[str, str] = self.instance.secrets
         chosen = getattr(self.instance, self.type_key)
         for name, field in self.fields.items():
@@ -62,7 +63,7 @@ class EndpointForm(forms.ModelForm):  # type: ignore[type-arg]
             return cleaned
         try:
             self._raw = self._document(cleaned, kind)
-            self._is_stored = self.instance.pk is not None and self._raw == self.kind.raw(self.instance)
+            self.is_stored = self.instance.pk is not None and self._raw == self.kind.raw(self.instance)
         except secrets.SecretUnreadableError as error:
             self.add_error(None, str(error))
             return cleaned
@@ -77,7 +78,7 @@ class EndpointForm(forms.ModelForm):  # type: ignore[type-arg]
         tested = self.instance.last_test
         kind = self.cleaned_data[self.type_key]
         documents.fill_endpoint(self.instance, self.contracts[kind].model_validate(self._raw))
-        if self._is_stored:
+        if self.is_stored:
             self.instance.last_test = tested
         return super().save(commit)
 

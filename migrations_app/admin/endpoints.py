@@ -2,22 +2,71 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from dataclasses import dataclass
 from typing import Any
 
-from django.contrib import admin
-from django.http import HttpRequest
+from django.contrib import admin, messages
+from django.db.models import Count, F
+from django.http import HttpRequest, HttpResponseRedirect
+from django.utils.html import format_html
+from django.utils.text import Truncator
 
 from migrations_app.admin.base import BaseAdmin
+from migrations_app.admin.discovering import DiscoveringAdmin
 from migrations_app.admin.endpoint_form import EndpointForm, endpoint_form
+from migrations_app.admin.endpoint_testing import TestedAdmin
 from migrations_app.admin.managing import ManagedElsewhere
-from migrations_app.models import Destination, Source
+from migrations_app.admin.posting import Done, posted, url_of
+from migrations_app.endpoints_io import DESTINATION, SOURCE, Row
+from migrations_app.enums import RunState
+from migrations_app.models import Destination, Mapping, Source, Stream
+from migrations_app.templatetags.dms import ago, status
+
+#: Mappings that are named; more are counted.
+_NAMED = 50
+_NAME_LENGTH = 200
 
 
-class EndpointAdmin(ManagedElsewhere, BaseAdmin):
+@dataclass(frozen=True, slots=True)
+class User:
+    """A mapping that uses a source or destination.
+
+    Attributes:
+        mapping: It.
+        streams: Number of its streams, by the state of their last runs.
+    """
+
+    mapping: Mapping
+    streams: Counter[str]
+
+    @property
+    def states(self) -> list[tuple[str, int]]:
+        """The states with their numbers; a template would take a counter's methods for its keys."""
+        return sorted(self.streams.items())
+
+    @property
+    def count(self) -> int:
+        """Number of its streams."""
+        return self.streams.total()
+
+
+class EndpointAdmin(ManagedElsewhere, TestedAdmin, BaseAdmin):
     """What both have in common."""
 
     search_fields = ("name",)
     ordering = ("name",)
+    change_form_outer_before_template = "parts/endpoint_head.html"
+    change_form_after_template = "parts/endpoint_test.html"
+    change_form_outer_after_template = "parts/endpoint_users.html"
+
+    class Media:
+        css = {"all": ("dms/endpoints.css",)}  # noqa: RUF012 - Django's form
+        js = ("dms/endpoints.js",)
+
+    def get_queryset(self, request: HttpRequest) -> Any:
+        """With the number of mappings that use each."""
+        return super().get_queryset(request).annotate(mapping_count=Count("mappings", distinct=True))
 
     def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:  # noqa: ARG002 - Django's signature
         """A line for each field, since whole lines appear and disappear with the kind."""
@@ -25,30 +74,133 @@ class EndpointAdmin(ManagedElsewhere, BaseAdmin):
         stored = obj.secrets if obj is not None else {}
         return [(None, {"fields": [*names, *(["forget"] if any(stored.values()) else [])]})]
 
+    def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
+        """What was tested before it was saved need not be tested again."""
+        self.remember_test(request, form, obj)
+        super().save_model(request, obj, form, change)
+
+    def render_change_form(self, request: HttpRequest, context: Any, *args: Any, **kwargs: Any) -> Any:
+        """What stands around the form."""
+        row = context.get("original")
+        if request.user.has_perm("migrations_app.test_connection"):
+            name, of = ("test", row) if row is not None else ("test_new", self.model)
+            context["test_url"] = url_of(of, name)
+        if row is not None:
+            context |= {"users": users_of(row), "users_more": max(0, row.mapping_count - _NAMED)}
+            context |= {"noun": self.kind.noun, "may_add": self.has_add_permission(request)}
+        return super().render_change_form(request, context, *args, **kwargs)
+
+    def delete_view(self, request: HttpRequest, object_id: str, extra_context: Any = None) -> Any:
+        """One that mappings use stays."""
+        row = self.get_object(request, object_id)
+        if row is not None and self.has_delete_permission(request, row) and row.mapping_count:
+            messages.error(request, _why_kept(row, self.kind.noun))
+            return HttpResponseRedirect(self.page_of(request, row))
+        return super().delete_view(request, object_id, extra_context)
+
+    def clone_row(self, request: HttpRequest, row: Row) -> Done:
+        """A second one of another name, secrets included: it says the same place."""
+        copy = type(row)(name=_free_name(row), config=row.config, secrets=row.secrets, last_test=row.last_test)
+        setattr(copy, self.kind.type_key, getattr(row, self.kind.type_key))
+        copy.save()
+        sentence = f"{copy.name} is a copy of {row.name}; change what is to be different, and save."
+        return Done(sentence, to=self.page_of(request, copy), details={"copy": copy.name})
+
+    @admin.display(description="used by", ordering="mapping_count")
+    def used_by(self, row: Any) -> str:
+        """How many mappings use it."""
+        return f"{row.mapping_count} mapping{'' if row.mapping_count == 1 else 's'}" if row.mapping_count else "none"
+
+    @admin.display(description="connection")
+    def tested(self, row: Any) -> Any:
+        """How its last test ended."""
+        if row.last_test is None:
+            return "not tested"
+        word = row.last_test["outcome"]
+        return format_html("{} {}", status(word, row.last_test["steps"]), ago(row.tested_at))
+
+    @admin.display(description="address")
+    def place(self, row: Any) -> Any:
+        """Host and database, or bucket."""
+        return format_html('<span title="{}">{}</span>', row.address, Truncator(row.address).chars(60))
+
     def _form_class(self) -> type[EndpointForm]:
         form: Any = self.form
         return form  # type: ignore[no-any-return]
 
 
+def users_of(row: Row) -> list[User]:
+    """The mappings that use a source or destination, with the states of their streams."""
+    mappings = list(row.mappings.order_by("pk").distinct()[:_NAMED])
+    streams = Stream.objects.filter(mapping__in=mappings, active=True)
+    if isinstance(row, Destination):
+        streams = streams.filter(
+            mapping__named_destinations__destination=row,
+            destination_name=F("mapping__named_destinations__name"),
+        )
+    running = streams.filter(runs__state=RunState.RUNNING).values_list("pk", flat=True)
+    running_pks = set(running)
+    found: dict[str, Counter[str]] = {mapping.pk: Counter() for mapping in mappings}
+    for pk, mapping_id, paused, last in streams.values_list("pk", "mapping_id", "paused", "totals__last_state"):
+        found[mapping_id][_state(pk in running_pks, paused, last)] += 1
+    return [User(mapping, found[mapping.pk]) for mapping in mappings]
+
+
+def _state(is_running: bool, paused: bool, last: str | None) -> str:
+    if is_running:
+        return "running"
+    return "paused" if paused else last or "never run"
+
+
+def _why_kept(row: Row, noun: str) -> str:
+    names = list(row.mappings.order_by("pk").values_list("pk", flat=True).distinct())
+    shown = ", ".join(names[:10]) + (f" and {len(names) - 10} more" if len(names) > 10 else "")
+    verb = "read from" if noun == "source" else "write to"
+    return f"{row.name} cannot be deleted: these mappings {verb} it: {shown}. Delete them, or give them another {noun}."
+
+
+def _free_name(row: Row) -> str:
+    model: Any = type(row)
+    for number in range(1, 1000):
+        ending = " copy" if number == 1 else f" copy {number}"
+        name = row.name[: _NAME_LENGTH - len(ending)] + ending
+        if not model.objects.filter(name=name).exists():
+            return name
+    return f"{row.name[:100]} {row.pk} copy"
+
+
 def _conditions(form: type[EndpointForm]) -> dict[str, str]:
-    return {name: f"{form.kind.type_key} == '{name.partition('__')[0]}'" for name in form.base_fields if "__" in name}
+    key = form.kind.type_key
+    return {name: f"{key} == '{name.partition('__')[0]}'" for name in form.base_fields if "__" in name}
 
 
 @admin.register(Source)
-class SourceAdmin(EndpointAdmin):
+class SourceAdmin(DiscoveringAdmin, EndpointAdmin):
     """Where rows come from."""
 
+    kind = SOURCE
     form = endpoint_form(Source)
     conditional_fields = _conditions(form)
-    list_display = ("name", "source_type", "address", "updated_at")
+    list_display = ("name", "source_type", "place", "used_by", "tested", "updated_at")
     list_filter = ("source_type",)
+
+    @posted("migrations_app.add_source")
+    def clone(self, request: HttpRequest, row: Source) -> Done:
+        """Make another one like it."""
+        return self.clone_row(request, row)
 
 
 @admin.register(Destination)
 class DestinationAdmin(EndpointAdmin):
     """Where rows go."""
 
+    kind = DESTINATION
     form = endpoint_form(Destination)
     conditional_fields = _conditions(form)
-    list_display = ("name", "destination_type", "address", "updated_at")
+    list_display = ("name", "destination_type", "place", "used_by", "tested", "updated_at")
     list_filter = ("destination_type",)
+
+    @posted("migrations_app.add_destination")
+    def clone(self, request: HttpRequest, row: Destination) -> Done:
+        """Make another one like it."""
+        return self.clone_row(request, row)

@@ -12,7 +12,6 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from migrations_app.durations import usual_seconds
-from migrations_app.enums import TriggerKind
 from migrations_app.error_guide import guide_of
 from migrations_app.formats import human_bytes, human_count, human_seconds
 from migrations_app.models import Run
@@ -46,8 +45,12 @@ class RunColumns:
 
     @admin.display(description="run", ordering="-created_at")
     def shown_run(self, run: Run) -> SafeString:
-        """Its state, and the beginning of its id."""
-        return format_html('{} <code class="dms-typed">{}</code>', dms.status(run.state), str(run.pk)[:8])
+        """Its state, the beginning of its id, and its class of error."""
+        head = format_html('{} <code class="dms-typed">{}</code>', dms.status(run.state), str(run.pk)[:8])
+        if not run.error_class:
+            return head
+        meaning = guide_of(run.error_class).cause
+        return format_html('{}<span class="dms-under dms-error" title="{}">{}</span>', head, meaning, run.error_class)
 
     @admin.display(description="stream")
     def shown_stream(self, run: Run) -> SafeString:
@@ -65,11 +68,15 @@ class RunColumns:
         )
 
     @admin.display(description="started", ordering="created_at")
-    def started(self, run: Run) -> SafeString | str:
-        """When it began, or since when it waits."""
-        if run.started_at is None:
-            return format_html("waits since {}", dms.ago(run.created_at))
-        return dms.ago(run.started_at)
+    def started(self, run: Run) -> SafeString:
+        """When it began, or was asked for, and by whom."""
+        words = origin(run)
+        return format_html(
+            '<span class="dms-whole">{}</span><span class="dms-faint dms-cut dms-cut-name" title="{}">{}</span>',
+            dms.ago(run.started_at or run.created_at),
+            words,
+            words,
+        )
 
     @admin.display(description="duration")
     def took(self, run: Any) -> SafeString | str:
@@ -78,44 +85,34 @@ class RunColumns:
             return _NOTHING
         words = against_usual(run.seconds, run.usual_seconds)
         if not words:
-            return human_seconds(run.seconds)
+            return format_html('<span class="dms-whole">{}</span>', human_seconds(run.seconds))
         is_long = run.seconds >= _LONG_TIMES * run.usual_seconds
         tone = "dms-slow" if is_long else "dms-faint"
-        return format_html('{} <span class="{}">{}</span>', human_seconds(run.seconds), tone, words)
+        shown = '<span class="dms-whole">{}</span><span class="dms-under {}">{}</span>'
+        return format_html(shown, human_seconds(run.seconds), tone, words)
 
     @admin.display(description="rows")
     def rows(self, run: Run) -> SafeString:
-        """Read, and what became of them."""
+        """Read, how large, and what became of them."""
         changed = [
             f"{human_count(count)} {word}"
             for word, count in (("inserted", run.inserted), ("updated", run.updated), ("deleted", run.deleted))
             if count
         ]
         return format_html(
-            '<span class="dms-number">{} read</span> <span class="dms-faint">{}</span>',
+            '<span class="dms-whole">{} read, {}</span><span class="dms-faint dms-under dms-changes">{}</span>',
             human_count(run.read),
+            human_bytes(run.byte_count),
             ", ".join(changed) or "nothing changed",
         )
 
-    @admin.display(description="size")
-    def moved(self, run: Run) -> str:
-        """What went over."""
-        return human_bytes(run.byte_count)
 
-    @admin.display(description="asked for by")
-    def origin(self, run: Run) -> str:
-        """By which way, by whom, and how often before."""
-        words = "schedule" if run.trigger == TriggerKind.SCHEDULE else str(run.trigger)
-        if run.requested_by:
-            words += f", {run.requested_by}"
-        return f"{words}, attempt {run.attempt + 1}" if run.attempt else words
-
-    @admin.display(description="error")
-    def shown_error(self, run: Run) -> SafeString | str:
-        """Its class, with what it means."""
-        if not run.error_class:
-            return _NOTHING
-        return format_html('<span title="{}">{}</span>', guide_of(run.error_class).cause, run.error_class)
+def origin(run: Run) -> str:
+    """By which way it was asked for, by whom, and how often before."""
+    words = str(run.trigger)
+    if run.requested_by:
+        words += f", {run.requested_by}"
+    return f"{words}, attempt {run.attempt + 1}" if run.attempt else words
 
 
 def against_usual(seconds: float, usual: float | None) -> str:

@@ -10,12 +10,14 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cached_property
 from typing import Any
 
+from django.urls import reverse
 from django.utils import timezone
 
 from migrations_app.enums import RunState
-from migrations_app.error_guide import Guide, guide_of
+from migrations_app.error_guide import Guide, Side, guide_of
 from migrations_app.live import CommitRow, commit_rows, phase_alone, phase_words
 from migrations_app.models import Run, RunProgress
 
@@ -47,7 +49,7 @@ class PhaseStep:
 
     Attributes:
         words: What goes on.
-        state: ``done``, ``now`` or ``next``.
+        state: ``done``, ``now``, ``next``, or ``bad`` for the one in which it failed.
         seconds: How long it took, or has taken.
     """
 
@@ -110,9 +112,7 @@ class RunSight:
         ends.append((self.run.finished_at or timezone.now()).timestamp())
         last = len(seen) - 1
         steps = [
-            PhaseStep(
-                phase_words(name), "now" if self.is_active and place == last else "done", max(0.0, ends[place] - began)
-            )
+            PhaseStep(phase_words(name), self._last_step if place == last else "done", max(0.0, ends[place] - began))
             for place, (name, began) in enumerate(seen)
         ]
         if self.is_active:
@@ -120,6 +120,12 @@ class RunSight:
             coming = [name for name in _NEXT.get(self.mode, ()) if name not in known]
             steps += [PhaseStep(phase_words(name), "next", None) for name in coming]
         return steps
+
+    @property
+    def _last_step(self) -> str:
+        if self.is_active:
+            return "now"
+        return "bad" if self.is_problem else "done"
 
     @property
     def seconds_left(self) -> float | None:
@@ -217,6 +223,20 @@ class RunSight:
         return guide_of(self.run.error_class) if self.run.error_class else None
 
     @property
+    def end_to_look_at(self) -> tuple[str, str]:
+        """Name and address of the source or destination that the error came from; empty for other errors."""
+        guide, stream = self.guide, self.run.stream
+        if guide is not None and guide.side is Side.SOURCE:
+            source = stream.mapping.source
+            return source.name, reverse("admin:migrations_app_source_change", args=(source.pk,))
+        if guide is not None and guide.side is Side.DESTINATION:
+            named = stream.mapping.named_destinations.filter(name=stream.destination_name).first()
+            if named is not None:
+                where = reverse("admin:migrations_app_destination_change", args=(named.destination_id,))
+                return stream.destination_name, where
+        return "", ""
+
+    @property
     def message(self) -> str:
         """Why it is in its state: an error's own words can name a key."""
         if self.run.error_class and not self.may_see_values:
@@ -239,7 +259,7 @@ class RunSight:
             return "It is not repeated by itself: a command ran it, and told whoever started it"
         return "It is not repeated by itself"
 
-    @property
+    @cached_property
     def resumed_by(self) -> list[Run]:
         """The runs that went on from it."""
         return list(self.run.resumed_by.order_by("created_at"))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
@@ -37,6 +37,8 @@ _SEE_VALUES = "migrations_app.view_checkpoint"
 #: More at once is a mistake more often than not, and takes a request too long.
 _MOST_AT_ONCE = 1000
 _NOT_TO_RETRY = frozenset({RunState.QUEUED, RunState.RUNNING, RunState.SUCCEEDED})
+_MOST_DELETES = 2**63
+_LEFT = "Nothing was queued: {} is no longer part of its mapping."
 #: What a page needs of a run's row; lists do without the long ones.
 _LONG = ("plan", "request", "warnings", "counters", "trace", "error_message", "reason")
 
@@ -45,7 +47,7 @@ _LONG = ("plan", "request", "warnings", "counters", "trace", "error_message", "r
 class RunAdmin(RunColumns, ReadOnlyAdmin):
     """What became of every run."""
 
-    list_display = ("shown_run", "shown_stream", "started", "took", "rows", "moved", "origin", "shown_error")
+    list_display = ("shown_run", "shown_stream", "started", "took", "rows")
     list_display_links = ("shown_run",)
     list_filter = (
         ("state", ChoicesDropdownFilter),
@@ -68,7 +70,7 @@ class RunAdmin(RunColumns, ReadOnlyAdmin):
     # Counting 200,000 runs would take longer than showing 50 of them.
     paginator = InfinitePaginator
     actions = ("stop_selected", "retry_selected")
-    actions_selection_counter = False
+    list_disable_select_all = True
     ordering = ("-created_at",)
 
     def get_queryset(self, request: HttpRequest) -> Any:
@@ -86,6 +88,9 @@ class RunAdmin(RunColumns, ReadOnlyAdmin):
     def has_run_permission(self, request: HttpRequest) -> bool:
         """Whoever may start runs may stop them."""
         return request.user.has_perm(_RUN)
+
+    class Media:
+        css: ClassVar = {"all": ("dms/runs.css",)}
 
     # --- The page of one run ---------------------------------------------------------------------
 
@@ -119,7 +124,7 @@ class RunAdmin(RunColumns, ReadOnlyAdmin):
     def log(self, request: HttpRequest, run: Run) -> HttpResponse:
         """The log, narrowed to a level."""
         sight = self._sight(request, run)
-        return fragment(request, "parts/run_log.html", log=log_of(sight, request.GET.get("level", "")), sight=sight)
+        return fragment(request, "parts/run_log.html", **self._context(request, sight))
 
     @shown(_VIEW)
     def log_file(self, request: HttpRequest, run: Run) -> HttpResponse:
@@ -131,7 +136,7 @@ class RunAdmin(RunColumns, ReadOnlyAdmin):
         return answer
 
     def _sight(self, request: HttpRequest, run: Run) -> RunSight:
-        whole = Run.objects.select_related("stream__mapping", "resumes").get(pk=run.pk)
+        whole = Run.objects.select_related("stream__mapping__source", "resumes").get(pk=run.pk)
         return RunSight(whole, may_see_values=request.user.has_perm(_SEE_VALUES))
 
     def _context(self, request: HttpRequest, sight: RunSight) -> dict[str, Any]:
@@ -155,10 +160,32 @@ class RunAdmin(RunColumns, ReadOnlyAdmin):
         to = reverse("admin:migrations_app_run_change", args=(new.pk,))
         return Done(f"Queued a new run of {run.stream.unique_id}.", to=to, details={"run": str(new.pk)})
 
+    @posted(_RUN)
+    def approve_deletes(self, request: HttpRequest, run: Run) -> Done:
+        """Run the stream again, and let it delete so many rows."""
+        given = request.POST.get("allow_deletes", "").strip()
+        if not given.isdecimal() or not 0 < int(given) < _MOST_DELETES:
+            message = "Nothing was queued: enter how many rows may be deleted, as a whole number."
+            raise Refused(message)
+        if not run.stream.active:
+            raise Refused(_LEFT.format(run.stream.unique_id))
+        started = starting.queue(
+            [run.stream],
+            allow_deletes=int(given),
+            requested_by=request.user.get_username(),
+            trigger=TriggerKind.ADMIN,
+        )
+        if not started.runs:
+            message = f"Nothing was queued: {run.stream.unique_id} has a run already."
+            raise Refused(message)
+        (new,) = started.runs
+        to = reverse("admin:migrations_app_run_change", args=(new.pk,))
+        sentence = f"Queued a run of {run.stream.unique_id} that may delete {int(given):,} rows."
+        return Done(sentence, to=to, details={"run": str(new.pk), "allow_deletes": int(given)})
+
     def _retried(self, request: HttpRequest, run: Run) -> Run:
         if not run.stream.active:
-            message = f"{run.stream.unique_id} is no longer part of its mapping."
-            raise Refused(message)
+            raise Refused(_LEFT.format(run.stream.unique_id))
         try:
             return starting.retry(run, requested_by=request.user.get_username(), trigger=TriggerKind.ADMIN)
         except runs.AlreadyRunningError as error:

@@ -83,14 +83,14 @@ class SecretFormField(forms.CharField):
     def tell(self, stored: str | None) -> None:
         """Say in the help text whether something is stored; a reference is shown, since it is no secret."""
         if not stored:
-            state = "Not set."
+            state = "Not set. A variable is looked up when a run starts, so that nothing secret is stored here."
         elif secrets.is_reference(stored):
             self.widget.reference = stored
-            state = f"Set to {stored}; leave it empty to keep that."
+            state = f"Set to {stored}; kept while the name stays."
         else:
             self.widget.is_set = True
-            state = "Set; leave it empty to keep it."
-        self.help_text = f"{self.help_text} {state} The value itself or env:NAME.".strip()
+            state = "Set, and never shown; kept while this stays empty."
+        self.help_text = f"{self.help_text} {state}".strip()
 
 
 class ForgetField(forms.MultipleChoiceField):

@@ -43,6 +43,4 @@ class HeartbeatAdmin(ReadOnlyAdmin):
     def _piece(self, request: HttpRequest, template: str, find: Any) -> HttpResponseBase:
         if not home.may_see(request):
             raise PermissionDenied
-        answer = fragment(request, template, is_asked_again=True, **find(request))
-        answer["Cache-Control"] = "no-store"
-        return answer
+        return fragment(request, template, is_asked_again=True, **find(request))

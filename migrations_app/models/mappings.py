@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 from django.db import models
@@ -29,6 +30,11 @@ class Endpoint(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    @property
+    def tested_at(self) -> datetime | None:
+        """When the connection was last tested as it is now."""
+        return None if self.last_test is None else datetime.fromisoformat(self.last_test["at"])
 
     @property
     def address(self) -> str:

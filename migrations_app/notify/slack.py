@@ -59,6 +59,11 @@ _quiet = logging.getLogger(f"{__name__}.sdk")
 _quiet.setLevel(logging.CRITICAL)
 
 
+def client_of(token: SecretStr, base_url: str) -> WebClient:
+    """A client that tries once: a second attempt at once would neither keep the pace nor be on record."""
+    return WebClient(token.get_secret_value(), base_url=base_url, timeout=_TIMEOUT_S, retry_handlers=[], logger=_quiet)
+
+
 class Slack:
     """Posts events.
 
@@ -70,14 +75,7 @@ class Slack:
 
     def __init__(self, token: SecretStr, channel: str, *, base_url: str) -> None:
         self._channel = channel
-        self._client = WebClient(
-            token.get_secret_value(),
-            base_url=base_url,
-            timeout=_TIMEOUT_S,
-            # A second attempt at once would neither keep the pace nor be on record.
-            retry_handlers=[],
-            logger=_quiet,
-        )
+        self._client = client_of(token, base_url)
 
     def send(self, entry: OutboxEntry) -> dict[str, Any] | None:
         """Post the next part of the entry: the message, or the reply when the message is there.
@@ -97,7 +95,7 @@ class Slack:
             return {**content, "posted": {"channel": answer["channel"], "ts": answer["ts"]}}
         try:
             self._post(content, entry.key, "trace", text=wording.trace_of(content), posted=posted)
-        except _ThreadGoneError:
+        except ThreadGoneError:
             # Somebody has deleted the message; nobody misses the reply.
             return None
         return None
@@ -120,18 +118,27 @@ class Slack:
                 client_msg_id=str(uuid.uuid5(_NAMESPACE, f"{key}:{part}")),
             )
         except SlackApiError as error:
-            raise _refused(error, wanted) from None
-        except (OSError, HTTPException, SlackClientError, ValueError) as error:
-            problem = f"Slack could not be reached ({type(error).__name__}); see that the host gets to its API"
-            raise UndeliveredError(problem, channel=SLACK) from None
+            raise refused(error, wanted) from None
+        except UNREACHED as error:
+            raise unreached(error) from None
         return {"channel": answer.get("channel") or wanted, "ts": answer.get("ts") or ""}
 
 
-class _ThreadGoneError(Exception):
+class ThreadGoneError(Exception):
     """The message that was to be replied to is not there."""
 
 
-def _refused(error: SlackApiError, channel: str) -> Exception:
+#: What the client raises when there is no answer, or none of Slack's.
+UNREACHED = (OSError, HTTPException, SlackClientError, ValueError)
+
+
+def unreached(error: Exception) -> UndeliveredError:
+    """The problem of a request that got no answer."""
+    problem = f"Slack could not be reached ({type(error).__name__}); see that the host gets to its API"
+    return UndeliveredError(problem, channel=SLACK)
+
+
+def refused(error: SlackApiError, channel: str) -> Exception:
     """What Slack's answer means. Its text is left out unless it is one of the known words."""
     status = error.response.status_code
     code = str(error.response.get("error") or "")
@@ -139,7 +146,7 @@ def _refused(error: SlackApiError, channel: str) -> Exception:
         wait_s = _retry_after(error.response.headers)
         return UndeliveredError("Slack asks for fewer messages", channel=SLACK, retry_after_s=wait_s)
     if code in _THREAD_ERRORS:
-        return _ThreadGoneError(code)
+        return ThreadGoneError(code)
     if code in _CHANNEL_ERRORS:
         problem = f"Slack refused channel {channel} ({code}); {_CHANNEL_ERRORS[code]}"
         return UndeliveredError(problem, channel=slack_channel(channel))

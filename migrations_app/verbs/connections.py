@@ -46,6 +46,11 @@ class TestedEnd:
         return any(step.outcome == FAILED for step in self.steps)
 
     @property
+    def failed_step(self) -> str:
+        """The name of the first step that failed, or empty."""
+        return next((step.name for step in self.steps if step.outcome == FAILED), "")
+
+    @property
     def outcome(self) -> str:
         """The worst of the steps' outcomes."""
         found = {step.outcome for step in self.steps}
@@ -111,7 +116,7 @@ def test_source(row: Source) -> TestedEnd:
         MappingError: It breaks the contract, or a reference leads nowhere.
         SecretUnreadableError: A secret's key is gone.
     """
-    return _remembered(row, test_part(SOURCE, SOURCE.load(row), row.name, row=row))
+    return keep(row, test_part(SOURCE, SOURCE.load(row), row.name, row=row))
 
 
 def test_destination(row: Destination) -> TestedEnd:
@@ -121,7 +126,7 @@ def test_destination(row: Destination) -> TestedEnd:
         MappingError: It breaks the contract, or a reference leads nowhere.
         SecretUnreadableError: A secret's key is gone.
     """
-    return _remembered(row, test_part(DESTINATION, DESTINATION.load(row), row.name, row=row))
+    return keep(row, test_part(DESTINATION, DESTINATION.load(row), row.name, row=row))
 
 
 def test_part(kind: EndpointKind, part: Contract, label: str, *, row: Row | None) -> TestedEnd:
@@ -147,8 +152,8 @@ def test_part(kind: EndpointKind, part: Contract, label: str, *, row: Row | None
     return TestedEnd(kind.noun, tuple(registry.probe_destination(config, source, label, options)))
 
 
-def _remembered(row: Row, tested: TestedEnd) -> TestedEnd:
-    """Keep the outcome on the row, unless it became another one meanwhile."""
+def keep(row: Row, tested: TestedEnd) -> TestedEnd:
+    """Keep the outcome with the row that was tested, unless it became another one meanwhile."""
     model: Any = type(row)
     model.objects.filter(pk=row.pk, updated_at=row.updated_at).update(last_test=tested.summary())
     return tested

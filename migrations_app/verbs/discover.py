@@ -8,12 +8,16 @@ from typing import Any
 
 from connectors import mapping as contract
 from connectors import registry
+from connectors.errors import SourceUnavailable
 from connectors.verbs import FoundTable
+from connectors.waiting import Overdue, within
 from migrations_app import mapping_io
 from migrations_app.endpoints_io import SOURCE
 from migrations_app.models import Mapping, Source
 from migrations_app.verbs.connections import load
 
+#: A page, or a program, waits for the answer.
+WITHIN_S = 50.0
 _COPIED_KINDS = frozenset({"table", "partitioned table", "collection"})
 
 
@@ -37,13 +41,17 @@ def discover(mapping_id: str, *, schema: str | None = None) -> list[FoundTable]:
 
 
 def discover_source(row: Source, *, schema: str | None = None) -> list[FoundTable]:
-    """Everything in a source that could be copied.
+    """Everything in a source that could be copied. Ends in time, whatever hangs.
 
     Raises:
         MappingError, SecretUnreadableError, ConnectorError: See `discover`.
     """
     config: Any = SOURCE.resolved(SOURCE.load(row))
-    return registry.discover(config, row.name, schema)
+    try:
+        return within(WITHIN_S, lambda: registry.discover(config, row.name, schema))
+    except Overdue:
+        message = f"gave no answer within {WITHIN_S:.0f} seconds; test the connection, or ask for one schema only"
+        raise SourceUnavailable(message, connector=f"{row.source_type} source", stream=row.name) from None
 
 
 def propose(mapping_id: str, found: Sequence[FoundTable]) -> ProposedMapping:

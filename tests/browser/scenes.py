@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib.admin.models import CHANGE, LogEntry
-from django.contrib.auth.models import User
+from django.contrib.auth.models import Permission, User
 from django.utils import timezone
 
 from migrations_app import audit, mapping_io, settings_io, tokens
@@ -65,3 +65,9 @@ def _run(stream_id: int, state: RunState, **fields: Any) -> Run:
         plan={"mode": "syncing"},
         **fields,
     )
+
+
+def permit(role: str, codenames: list[str]) -> None:
+    """Give a user single permissions."""
+    permissions = Permission.objects.filter(codename__in=codenames)
+    User.objects.get(username=role).user_permissions.add(*permissions)

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+from urllib.parse import parse_qsl, urlsplit
 
 TOKEN = "xoxb-1111-kept-for-this-test"
 #: What a client may be ahead of the server's own count of a second.
@@ -71,10 +72,13 @@ class Message:
 
 
 class SlackServer:
-    """Speaks chat.postMessage. Refuses unknown tokens and channels, and more than one message a second in a channel.
+    """Speaks chat.postMessage, auth.test and conversations.info.
+
+    Refuses unknown tokens and channels, and more than one message a second in a channel.
 
     Attributes:
         base_url: For slack_sdk.
+        scopes: Of the token.
         messages: What was taken, in order.
         calls: Number of requests, refused ones included.
         instead: Answers to give, one for each request.
@@ -85,6 +89,7 @@ class SlackServer:
         self.clock = clock
         self.base_url = ""
         self.channels = {"#data", "#ops"}
+        self.scopes = "chat:write,channels:read"
         self.messages: list[Message] = []
         self.calls = 0
         self.instead: list[Answer] = []
@@ -93,7 +98,9 @@ class SlackServer:
         self._lock = threading.Lock()
 
     def answer(self, path: str, headers: Any, body: bytes) -> Answer:
-        form = json.loads(body)
+        is_json = "json" in (headers.get("Content-Type") or "")
+        form = json.loads(body or b"{}") if is_json else {}
+        form |= dict(parse_qsl(urlsplit(path).query)) | ({} if is_json else dict(parse_qsl(body.decode())))
         with self._lock:
             self.calls += 1
             answer = self.instead.pop(0) if self.instead else self.rule(form)
@@ -107,11 +114,18 @@ class SlackServer:
         return [message.text for message in self.messages if message.channel == channel]
 
     def _take(self, path: str, headers: Any, form: dict[str, Any]) -> Answer:
-        if path != "/api/chat.postMessage":
+        method = urlsplit(path).path.removeprefix("/api/")
+        if method not in {"chat.postMessage", "auth.test", "conversations.info"}:
             return error("unknown_method")
         if headers.get("Authorization") != f"Bearer {TOKEN}":
             return error("invalid_auth")
+        if method == "auth.test":
+            who = {"ok": True, "team": "Shop", "user": "dms"}
+            return Answer(body=json.dumps(who), headers={"X-OAuth-Scopes": self.scopes})
         channel = form["channel"]
+        if method == "conversations.info":
+            known = {"ok": True, "channel": {"name": "data", "is_archived": False, "is_member": True}}
+            return Answer(body=json.dumps(known)) if channel in self.channels else error("channel_not_found")
         if channel not in self.channels:
             return error("channel_not_found")
         now = self.clock()
@@ -124,8 +138,8 @@ class SlackServer:
                 channel,
                 form["text"],
                 form.get("thread_ts") or "",
-                form["client_msg_id"],
-                form["metadata"],
+                form.get("client_msg_id", ""),
+                form.get("metadata", {}),
                 ts,
                 now,
             )

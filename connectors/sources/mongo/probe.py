@@ -73,11 +73,11 @@ class _Probe:
             servers = servers_of(str(client_arguments(self._config, self._options)["host"]), timeout_s)
         looked_up = [(host, port, tests.resolve(host, port, "check `url`")) for host, port in servers]
         self._servers = [(host, port, addresses) for host, port, (_, addresses) in looked_up]
-        return _together([finding for _, _, (finding, _) in looked_up])
+        return tests.together([finding for _, _, (finding, _) in looked_up])
 
     def _connect(self) -> Finding:
         timeout_s = self._options.connect_timeout_s
-        return _together(
+        return tests.together(
             [
                 tests.connect(host, port, addresses, timeout_s, "check `url` and firewalls")
                 for host, port, addresses in self._servers
@@ -88,14 +88,6 @@ class _Probe:
     def _sign_in(self) -> Finding:
         self._session.open()
         return OK, f"connected to database {self._config.db_name}"
-
-
-def _together(findings: Sequence[Finding]) -> Finding:
-    """One finding for several servers: a cluster works while one of them answers."""
-    good = [detail for outcome, detail in findings if outcome == OK]
-    bad = [detail for outcome, detail in findings if outcome != OK]
-    outcome = FAILED if not good else WARNING if bad else OK
-    return outcome, "; ".join([*bad, *good])
 
 
 def _tls(config: MongoSource, options: Options) -> Finding:

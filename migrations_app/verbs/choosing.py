@@ -1,4 +1,4 @@
-"""Draft: the tables that somebody ticked, with what was chosen for each, as the specs of a mapping."""
+"""Choose: the tables that somebody ticked, with what was chosen for each, as the specs of a mapping."""
 
 from __future__ import annotations
 
@@ -49,6 +49,11 @@ def keys_of(table: FoundTable) -> tuple[KeyCandidate, ...]:
 def is_table(table: FoundTable) -> bool:
     """True for what a catalog describes, False for a collection."""
     return "table_name" in table.proposal.spec
+
+
+def is_plain(table: FoundTable) -> bool:
+    """True for what "all of a schema" stands for: tables that can be read, no views."""
+    return table.may_read and table.kind in _PLAIN_KINDS
 
 
 def spec_of(table: FoundTable, choice: Choice) -> dict[str, Any]:

@@ -1,0 +1,105 @@
+"""The pages of sources and destinations: who uses them, copies of them, and that what is used stays."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from django.test import Client
+from django.urls import reverse
+from pytest_django import DjangoAssertNumQueries
+
+from migrations_app import documents
+from migrations_app.enums import RunState
+from migrations_app.models import AuditEntry, Destination, Source, StreamTotals
+from tests.admin.ends import do, person, shown_by
+from tests.controlplane.builders import make_run, raw_table
+from tests.controlplane.pages import save_mapping, url
+
+pytestmark = pytest.mark.django_db
+
+
+def test_page_names_the_mappings_that_use_it_with_their_states(admin_client: Client) -> None:
+    mapping = save_mapping(tables=[raw_table(), raw_table(table_name="lines"), raw_table(table_name="notes")])
+    running, failed, _ = mapping.streams.order_by("pk")
+    make_run(running, state=RunState.RUNNING)
+    StreamTotals.objects.create(stream=failed, last_state=RunState.FAILED)
+
+    for page in (url(Source, "change", mapping.source.pk), url(Destination, "change", Destination.objects.get().pk)):
+        answer = admin_client.get(page)
+        (user,) = shown_by(answer)["users"]
+        assert (user.mapping.pk, dict(user.streams)) == ("shop", {"running": 1, "failed": 1, "never run": 1})
+        assert url(type(mapping), "change", "shop") in answer.content.decode()
+
+
+def test_unused_source_says_what_comes_next(admin_client: Client) -> None:
+    source = Source.objects.create(name="idle", source_type="pgsql", config={"url": "a.example", "db_name": "x"})
+    page = admin_client.get(url(Source, "change", source.pk)).content.decode()
+    assert "No mapping reads from it yet." in page
+    assert "Discover its tables" in page
+
+
+def test_source_that_is_used_cannot_be_deleted_and_says_by_whom(admin_client: Client) -> None:
+    source = save_mapping().source
+    answer = admin_client.post(url(Source, "delete", source.pk), {"post": "yes"}, follow=True)
+    assert "these mappings read from it: shop" in answer.content.decode()
+    assert Source.objects.filter(pk=source.pk).exists()
+
+    idle = Source.objects.create(name="idle", source_type="pgsql", config={"url": "a.example", "db_name": "x"})
+    admin_client.post(url(Source, "delete", idle.pk), {"post": "yes"})
+    assert not Source.objects.filter(pk=idle.pk).exists()
+
+
+def test_clone_holds_the_same_secret_under_another_name(admin_client: Client) -> None:
+    source = save_mapping().source
+    answer = admin_client.post(do("source", "clone", source.pk))
+    first = Source.objects.get(name=f"{source.name} copy")
+    assert answer["Location"] == url(Source, "change", first.pk)
+    assert documents.source_raw(first) == documents.source_raw(source)
+    admin_client.post(do("source", "clone", source.pk))
+    assert Source.objects.filter(name=f"{source.name} copy 2").exists()
+    assert AuditEntry.objects.filter(action="clone", target_id=str(source.pk)).count() == 2
+
+
+def test_clone_of_the_longest_name_fits(admin_client: Client) -> None:
+    destination = Destination.objects.create(name="d" * 200, destination_type="s3", config={"s3_bucket_name": "lake"})
+    admin_client.post(do("destination", "clone", destination.pk))
+    assert {len(each.name) for each in Destination.objects.all()} == {200}
+
+
+@pytest.mark.parametrize(
+    ("permissions", "shown", "hidden"),
+    [
+        (("view_source",), [], ["Clone", "Test connection", "Discover tables"]),
+        (("view_source", "test_connection"), ["Test connection", "Discover tables"], ["Clone"]),
+        (("view_source", "change_source", "add_source"), ["Clone"], ["Test connection", "Discover tables"]),
+    ],
+)
+def test_buttons_are_shown_to_who_may_use_them(
+    permissions: tuple[str, ...], shown: list[str], hidden: list[str]
+) -> None:
+    source = save_mapping().source
+    page = person(*permissions).get(url(Source, "change", source.pk)).content.decode()
+    buttons = re.findall(r"</span>([A-Z][a-z ]+)\s*</(?:button|a)>", page)
+    assert set(shown) <= set(buttons)
+    assert not set(hidden) & set(buttons)
+
+
+def test_cloning_needs_the_permission_to_add() -> None:
+    source = save_mapping().source
+    client = person("view_source", "change_source")
+    assert client.post(do("source", "clone", source.pk)).status_code == 403
+    assert client.get(do("source", "clone", source.pk)).status_code == 405
+    assert Source.objects.count() == 1
+
+
+def test_list_asks_as_many_queries_for_many_as_for_few(
+    admin_client: Client, django_assert_max_num_queries: DjangoAssertNumQueries
+) -> None:
+    save_mapping()
+    for number in range(60):
+        Source.objects.create(name=f"s{number}", source_type="pgsql", config={"url": "a.example", "db_name": "x"})
+    with django_assert_max_num_queries(12):
+        page = admin_client.get(reverse("admin:migrations_app_source_changelist")).content.decode()
+    assert "1 mapping" in page
+    assert "not tested" in page

@@ -1,0 +1,210 @@
+"""The list of runs: what it says, what it can be narrowed to, what can be done with several, and what it costs."""
+
+from __future__ import annotations
+
+import re
+import uuid
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+from django.db import connection
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
+
+from migrations_app import starting
+from migrations_app.admin.run_columns import against_usual
+from migrations_app.enums import RunState, TriggerKind
+from migrations_app.models import AuditEntry, Run, Stream
+from tests.admin.staff import staff
+from tests.admin.test_durations import took
+from tests.controlplane.builders import make_run, make_stream
+from tests.controlplane.pages import url
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture(autouse=True)
+def started(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """Runs that a process was to be started for, in place of the process."""
+    seen: list[Any] = []
+    monkeypatch.setattr(starting, "see_to", seen.extend)
+    monkeypatch.setattr(starting, "check_startable", lambda _mapping: None)
+    return seen
+
+
+def ended(stream: Stream, **fields: Any) -> Run:
+    moment = timezone.now()
+    return make_run(stream, **({"state": RunState.SUCCEEDED, "finished_at": moment, "created_at": moment} | fields))
+
+
+def shown(client: Client, **query: Any) -> set[str]:
+    """Beginnings of the ids of the runs on the page."""
+    answer = client.get(url(Run, "changelist"), query)
+    assert answer.status_code == 200, answer
+    return set(re.findall(r'<code class="dms-typed">([0-9a-f]{8})</code>', answer.content.decode()))
+
+
+def short(*runs: Run) -> set[str]:
+    return {str(run.pk)[:8] for run in runs}
+
+
+def text_of(client: Client) -> str:
+    page = client.get(url(Run, "changelist")).content.decode()
+    return re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", page))
+
+
+def test_row_says_state_stream_origin_rows_and_size(admin_client: Client) -> None:
+    ended(
+        make_stream(),
+        read=4321,
+        inserted=1200,
+        deleted=3,
+        byte_count=5_000_000,
+        requested_by="mia",
+        trigger=TriggerKind.ADMIN,
+        attempt=2,
+    )
+
+    text = text_of(admin_client)
+
+    assert "succeeded" in text
+    assert "orders shop to warehouse" in text
+    assert "admin, mia, attempt 3" in text
+    assert "4,321 read, 5.0 MB 1,200 inserted, 3 deleted" in text
+
+
+def test_duration_is_told_against_the_median(admin_client: Client) -> None:
+    stream = make_stream()
+    took(stream, 41, 41, 41)
+    began = timezone.now()
+    ended(stream, started_at=began, finished_at=began + timedelta(seconds=86))
+
+    assert "1 min 26 s 2.1x the median of 41 s" in text_of(admin_client)
+
+
+def test_without_a_median_nothing_is_compared() -> None:
+    assert against_usual(5.0, None) == ""
+    assert against_usual(5.0, 0.0) == ""
+    assert against_usual(20.5, 41.0) == "0.5x the median of 41 s"
+
+
+def test_filters_narrow_the_list(admin_client: Client) -> None:
+    shop, lake = make_stream("shop"), make_stream("lake")
+    lost = ended(shop, state=RunState.LOST)
+    refused = ended(shop, state=RunState.FAILED, error_class="SourceAuthFailed")
+    strange = ended(lake, state=RunState.FAILED, error_class="KeyError", trigger=TriggerKind.SCHEDULE)
+
+    assert shown(admin_client) == short(lost, refused, strange)
+    assert shown(admin_client, state__exact="lost") == short(lost)
+    assert shown(admin_client, stream__mapping__id__exact="lake") == short(strange)
+    assert shown(admin_client, stream__id__exact=shop.pk) == short(lost, refused)
+    assert shown(admin_client, stream__mapping__source__id__exact=lake.mapping.source_id) == short(strange)
+    assert shown(admin_client, trigger__exact="schedule") == short(strange)
+    assert shown(admin_client, error_class="any") == short(refused, strange)
+    assert shown(admin_client, error_class="SourceAuthFailed") == short(refused)
+    assert shown(admin_client, error_class="other") == short(strange)
+    assert shown(admin_client, stream__id__exact=shop.pk, error_class="any") == short(refused)
+
+
+def test_times_are_those_of_the_settings_zone(admin_client: Client) -> None:
+    """Asia/Kolkata, without settings: 10:00 there is 04:30 UTC."""
+    stream = make_stream()
+    before = ended(stream, created_at=datetime.fromisoformat("2026-01-05T04:29:00+00:00"))
+    after = ended(stream, created_at=datetime.fromisoformat("2026-01-05T04:31:00+00:00"))
+
+    assert shown(admin_client, since="2026-01-05T10:00") == short(after)
+    assert shown(admin_client, until="2026-01-05T10:00") == short(before)
+    assert shown(admin_client, since="2026-01-05T04:30+00:00") == short(after)
+    assert shown(admin_client, since="yesterday") == short(before, after)
+    assert shown(admin_client, since="2026-01-05T09:00", until="2026-01-05T09:59") == set()
+
+
+def test_search_finds_streams_and_ids(admin_client: Client) -> None:
+    shop, lake = make_stream("shop"), make_stream("lake")
+    one, other = ended(shop), ended(lake)
+
+    assert shown(admin_client, q="lake orders") == short(other)
+    assert shown(admin_client, q=str(one.pk)) == short(one)
+    assert shown(admin_client, q=str(other.trigger_id)) == short(other)
+    assert shown(admin_client, q=str(uuid.uuid4())) == set()
+
+
+def test_several_runs_are_stopped_and_each_is_audited(admin_client: Client) -> None:
+    queued = make_run(make_stream("shop"), state=RunState.QUEUED)
+    running = make_run(make_stream("lake"))
+    form = {"action": "stop_selected", "_selected_action": [queued.pk, running.pk]}
+
+    admin_client.post(url(Run, "changelist"), form)
+
+    queued.refresh_from_db()
+    running.refresh_from_db()
+    assert (queued.state, running.stop_requested) == ("stopped", True)
+    assert [(each.action, each.target_type) for each in AuditEntry.objects.all()] == [("stop", "run")] * 2
+
+
+def test_several_runs_are_retried_unless_there_is_no_need(admin_client: Client, started: list[Run]) -> None:
+    failed = ended(make_stream("shop"), state=RunState.FAILED)
+    done = ended(make_stream("lake"))
+    busy = make_stream("busy")
+    blocked = ended(busy, state=RunState.LOST)
+    make_run(busy)
+    form = {"action": "retry_selected", "_selected_action": [failed.pk, done.pk, blocked.pk]}
+
+    page = admin_client.post(url(Run, "changelist"), form, follow=True).content.decode()
+
+    (new,) = started
+    assert (new.stream_id, new.trigger, new.requested_by, new.state) == (failed.stream_id, "admin", "admin", "queued")
+    assert "Queued 1 run." in page
+    assert "is succeeded is not retried" in page
+    assert "has run" in page
+    assert AuditEntry.objects.get().details == {"run": str(new.pk)}
+
+
+@pytest.mark.parametrize("action", ["stop_selected", "retry_selected"])
+def test_viewers_are_offered_nothing_and_may_do_nothing(action: str, started: list[Run]) -> None:
+    running = make_run(make_stream("shop"))
+    failed = ended(make_stream("lake"), state=RunState.FAILED)
+    client = staff("view_run")
+    form = {"action": action, "_selected_action": [running.pk, failed.pk]}
+
+    page = client.get(url(Run, "changelist")).content.decode()
+    client.post(url(Run, "changelist"), form)
+
+    running.refresh_from_db()
+    assert action not in page
+    assert (running.stop_requested, started) == (False, [])
+
+
+def test_list_needs_its_permission() -> None:
+    assert staff("view_stream").get(url(Run, "changelist")).status_code == 403
+
+
+def _queries(client: Client, query: str = "") -> int:
+    client.get(url(Run, "changelist") + query)
+    with CaptureQueriesContext(connection) as seen:
+        assert client.get(url(Run, "changelist") + query).status_code == 200
+    return len(seen)
+
+
+@pytest.mark.parametrize("query", ["", "?state__exact=succeeded", "?stream__mapping__id__exact=shop", "?q=orders"])
+def test_number_of_queries_is_the_same_for_many_streams(admin_client: Client, query: str) -> None:
+    first = make_stream()
+    took(first, 5, 5, 5)
+    few = _queries(admin_client, query)
+    more = [
+        Stream(
+            unique_id=f"shop_DMS_orders_{n}", mapping=first.mapping, noun="table", name="orders", destination_name="w"
+        )
+        for n in range(1000)
+    ]
+    Stream.objects.bulk_create(more)
+    now = timezone.now()
+    Run.objects.bulk_create(
+        Run(stream=stream, trigger="cli", state="succeeded", created_at=now, started_at=now, finished_at=now)
+        for stream in more
+        for _ in range(3)
+    )
+
+    assert _queries(admin_client, query) == few

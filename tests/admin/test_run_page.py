@@ -1,0 +1,379 @@
+"""The page of one run, in each state and for each kind of person."""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.test import Client
+from django.utils import timezone
+
+from migrations_app import starting
+from migrations_app.admin.posting import url_of
+from migrations_app.enums import EventLevel, RunState
+from migrations_app.models import AuditEntry, Destination, Run, RunProgress, Source, Stream
+from tests.admin.staff import staff
+from tests.controlplane.builders import make_run, make_stream
+from tests.controlplane.pages import url
+
+pytestmark = pytest.mark.django_db
+
+KEY = "4711-secret-key"
+PLAN = {
+    "mode": "syncing",
+    "source_type": "pgsql",
+    "destination_type": "pgsql",
+    "spec": {"table_name": "orders", "bookmark": "updated_at"},
+}
+
+
+@pytest.fixture(autouse=True)
+def started(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """Runs that a process was to be started for, in place of the process."""
+    seen: list[Any] = []
+    monkeypatch.setattr(starting, "see_to", seen.extend)
+    return seen
+
+
+def text_of(answer: Any) -> str:
+    return re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", answer.content.decode()))
+
+
+def page_of(client: Client, run: Run) -> str:
+    answer = client.get(url(Run, "change", run.pk))
+    assert answer.status_code == 200
+    return text_of(answer)
+
+
+def working(stream: Stream | None = None, **fields: Any) -> Run:
+    """A run in the middle of a first copy."""
+    now = timezone.now()
+    began = now - timedelta(seconds=100)
+    values = {"started_at": began, "heartbeat_at": now, "phase": "copy", "plan": PLAN, "read": 1000, "inserted": 900}
+    run = make_run(stream, **(values | {"rows_expected": 5000} | fields))
+    RunProgress.objects.create(
+        run=run,
+        at=now,
+        commits=2,
+        last_commits=[
+            [1, began.timestamp(), 5.0, 400, 390, 0, 0, 4000],
+            [2, now.timestamp(), 5.0, 600, 510, 7, 0, 600],
+        ],
+        phases=[["open", began.timestamp()], ["copy", began.timestamp() + 2]],
+        bytes_moved=9_000_000,
+        rows_before=0,
+        rows_per_s=100.0,
+        bytes_per_s=2_000_000.0,
+        lower=f"above key {KEY}",
+        upper="key 9000",
+        altered={"colour": "added"},
+    )
+    return run
+
+
+def failed(stream: Stream | None = None, **fields: Any) -> Run:
+    """A run that a value of a row has ended."""
+    now = timezone.now()
+    sentence = f"pgsql destination: a value of column price (row with key {KEY}) does not fit numeric(38,9)"
+    values = {
+        "state": RunState.FAILED,
+        "finished_at": now,
+        "phase": "follow",
+        "plan": PLAN,
+        "error_class": "ValueNotRepresentable",
+        "error_message": sentence,
+        "reason": sentence,
+        "trace": f"  connectors/x.py:1 in go\nconnectors.errors.SourceError: key {KEY}",
+        "counters": {"failed_casts.birthday": 12, "inexact_casts.price": 3, "reconnects": 2},
+        "warnings": ["a column came"],
+    }
+    run = make_run(stream, **(values | fields))
+    run.events.create(level=EventLevel.WARNING, message="connects anew in 1 s")
+    run.events.create(level=EventLevel.ERROR, message=f"failed: {run.reason}")
+    return run
+
+
+def test_working_run_shows_where_it_is(admin_client: Client) -> None:
+    text = page_of(admin_client, working())
+
+    for words in (
+        f"First copy: above key {KEY} to key 9000",
+        "About 20% of an estimated 5,000 rows, about 40 s left",
+        "Rows read 1,000",
+        "Moved 9.0 MB",
+        "Speed now 100 rows/s",
+        "Bytes now 2.0 MB/s",
+        "Commits 2",
+        "reading what changed to come",
+    ):
+        assert words in text
+
+
+def test_nobody_guesses_what_is_left_without_an_estimate(admin_client: Client) -> None:
+    run = working(rows_expected=None)
+    unknown = working(make_stream("lake"))
+    RunProgress.objects.filter(run=unknown).update(rows_before=None)
+
+    assert " left" not in page_of(admin_client, run)
+    assert " left" not in page_of(admin_client, unknown)
+
+
+def test_rows_of_earlier_runs_count_for_what_is_left(admin_client: Client) -> None:
+    run = working()
+    RunProgress.objects.filter(run=run).update(rows_before=3000)
+
+    assert "About 80% of an estimated 5,000 rows, about 10 s left" in page_of(admin_client, run)
+
+
+def test_fragment_is_asked_for_until_the_run_has_ended(admin_client: Client) -> None:
+    run = working()
+    page = admin_client.get(url(Run, "change", run.pk)).content.decode()
+    assert f'hx-get="{url_of(run, "live")}" hx-trigger="every 2s [!document.hidden]"' in page
+
+    during = admin_client.get(url_of(run, "live"))
+    Run.objects.filter(pk=run.pk).update(state=RunState.SUCCEEDED, finished_at=timezone.now(), read=2000)
+    after = admin_client.get(url_of(run, "live"))
+
+    assert (during.status_code, after.status_code) == (200, 286)
+    assert "run-result" not in during.content.decode()
+    last = after.content.decode()
+    assert "every 2s" not in last
+    assert "every 5s" not in last
+    for part in ("run-actions", "run-result", "run-log"):
+        assert re.search(rf'id="{part}"[^>]* hx-swap-oob="true"', last)
+    assert "Rows read 2,000" in text_of(after)
+    assert "Run again" in last
+
+
+def test_ended_run_shows_casts_columns_commits_and_configuration(admin_client: Client) -> None:
+    run = working()
+    Run.objects.filter(pk=run.pk).update(
+        state=RunState.SUCCEEDED,
+        finished_at=timezone.now(),
+        counters={"failed_casts.birthday": 12, "inexact_casts.price": 3, "reconnects": 2},
+        warnings=["a transaction is open"],
+    )
+
+    text = page_of(admin_client, run)
+
+    assert "birthday 12 0 price 0 3" in text
+    assert "Times connected anew 2" in text
+    assert "Columns that changed colour added" in text
+    assert "a transaction is open" in text
+    assert re.search(r"2 \S+ \S+ IST 5\.0 s 600 510 7 0 600 B", text)
+    assert "table_name orders bookmark updated_at" in text
+    assert "every 2s" not in admin_client.get(url(Run, "change", run.pk)).content.decode()
+
+
+def test_error_card_says_side_cause_remedy_and_what_comes(admin_client: Client) -> None:
+    run = failed(resume_at=timezone.now() + timedelta(seconds=95), supervised=True)
+
+    text = page_of(admin_client, run)
+
+    assert "One value has no exact form in the destination&#x27;s type." in text
+    assert "Where A value of the data" in text
+    assert f"row with key {KEY}" in text
+    assert "widen the column at the destination" in text
+    assert "It goes on by itself , in 1 min" in text.replace("itself,", "itself ,")
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({}, "It is not repeated by itself: a command ran it"),
+        ({"supervised": True}, "It is not repeated by itself."),
+    ],
+)
+def test_error_card_says_when_nothing_comes(admin_client: Client, fields: dict[str, Any], words: str) -> None:
+    assert words in page_of(admin_client, failed(**fields))
+
+
+def test_runs_that_went_on_are_linked_both_ways(admin_client: Client) -> None:
+    stream = make_stream()
+    lost = make_run(stream, state=RunState.LOST, finished_at=timezone.now(), reason="its process went silent")
+    later = make_run(stream, resumes=lost)
+
+    first = admin_client.get(url(Run, "change", lost.pk)).content.decode()
+    second = admin_client.get(url(Run, "change", later.pk)).content.decode()
+
+    assert url(Run, "change", later.pk) in first
+    assert url(Run, "change", lost.pk) in second
+    assert "its process went silent" in first
+
+
+@pytest.mark.parametrize("make", [working, failed])
+@pytest.mark.parametrize("place", ["page", "live", "log", "log_file"])
+def test_keys_need_the_permission_to_see_checkpoints(make: Any, place: str) -> None:
+    run = make(request={"from_key": [KEY]})
+    viewer, operator = staff("view_run"), staff("view_run", "view_checkpoint", name="bob")
+    where = url(Run, "change", run.pk) if place == "page" else url_of(run, place)
+
+    assert KEY not in viewer.get(where).content.decode()
+    if place == "page" or (place == "live") == (make is working):
+        assert KEY in operator.get(where).content.decode()
+
+
+def test_viewer_reads_the_class_and_what_it_means() -> None:
+    text = page_of(staff("view_run"), failed())
+
+    assert "ValueNotRepresentable" in text
+    assert "One value has no exact form" in text
+    assert "it needs the permission to see checkpoints" in text
+
+
+def test_backfills_range_is_kept_from_viewers() -> None:
+    run = working(phase=f"backfill up to key {KEY}", request={"from_key": [KEY]})
+
+    assert KEY not in page_of(staff("view_run"), run)
+    assert KEY in page_of(staff("view_run", "view_checkpoint", name="bob"), run)
+
+
+@pytest.mark.parametrize("make", [working, failed])
+def test_diagnostics_hold_no_value_whoever_copies_them(admin_client: Client, make: Any) -> None:
+    page = admin_client.get(url(Run, "change", make(reason=f"key {KEY}").pk)).content.decode()
+
+    found = re.search(r'<pre id="run-diagnostics"[^>]*>(.*?)</pre>', page, re.S)
+    assert found is not None
+    assert "mode: syncing" in found[1]
+    assert KEY not in found[1]
+
+
+def test_log_is_narrowed_to_a_level(admin_client: Client) -> None:
+    run = failed()
+    everything, warnings, errors = (
+        text_of(admin_client.get(url_of(run, "log"), {"level": level})) for level in ("", "warning", "error")
+    )
+
+    assert "started" in everything
+    assert "started" not in warnings
+    assert "connects anew" in warnings
+    assert "connects anew" not in errors
+    assert "failed: " in errors
+    assert 'id="run-first-error"' in admin_client.get(url_of(run, "log")).content.decode()
+
+
+def test_log_is_a_text_file_with_all_lines(admin_client: Client) -> None:
+    run = failed()
+    for number in range(600):
+        run.events.create(message=f"line {number}")
+
+    answer = admin_client.get(url_of(run, "log_file"))
+
+    assert answer["Content-Type"] == "text/plain; charset=utf-8"
+    assert answer["Content-Disposition"] == f'attachment; filename="run-{run.pk}.log"'
+    lines = answer.content.decode().splitlines()
+    assert sum(" INFO    line " in line for line in lines) == 600
+    assert any(re.fullmatch(r"[\d-]+ [\d:]+ IST ERROR   failed: .*", line) for line in lines)
+    assert "older lines are in the file" in admin_client.get(url_of(run, "log")).content.decode()
+
+
+def test_run_is_stopped_once(admin_client: Client) -> None:
+    run = working()
+
+    admin_client.post(url_of(run, "stop"))
+    run.refresh_from_db()
+    assert run.stop_requested
+    assert "It was asked to stop" in page_of(admin_client, run)
+
+    ended = failed(make_stream("lake"))
+    answer = admin_client.post(url_of(ended, "stop"), follow=True)
+    assert "has ended already" in answer.content.decode()
+    assert AuditEntry.objects.count() == 1
+
+
+def test_retry_queues_a_run_and_goes_to_it(admin_client: Client, started: list[Run]) -> None:
+    run = failed(allow_deletes=5)
+
+    answer = admin_client.post(url_of(run, "retry"))
+
+    (new,) = started
+    assert answer["Location"] == url(Run, "change", new.pk)
+    assert (new.stream_id, new.allow_deletes, new.requested_by, new.trigger) == (run.stream_id, 5, "admin", "admin")
+    assert AuditEntry.objects.get().details == {"run": str(new.pk)}
+
+
+def test_retry_is_refused_while_another_run_is_active(admin_client: Client, started: list[Run]) -> None:
+    run = failed()
+    make_run(run.stream)
+
+    assert "Nothing was queued" in admin_client.post(url_of(run, "retry"), follow=True).content.decode()
+    assert started == []
+
+
+def test_stream_that_left_its_mapping_is_not_retried(admin_client: Client, started: list[Run]) -> None:
+    run = failed()
+    Stream.objects.update(active=False)
+
+    assert "no longer part" in admin_client.post(url_of(run, "retry"), follow=True).content.decode()
+    assert started == []
+
+
+def test_deletions_are_approved_for_one_run(admin_client: Client, started: list[Run]) -> None:
+    run = failed(error_class="DeleteRefused", reason="it would delete 120 of 130 rows")
+    assert "Rows that may be deleted" in page_of(admin_client, run)
+
+    for wrong in ("", "-1", "many", "0"):
+        admin_client.post(url_of(run, "approve_deletes"), {"allow_deletes": wrong})
+    assert started == []
+    admin_client.post(url_of(run, "approve_deletes"), {"allow_deletes": "120"})
+
+    (new,) = started
+    assert (new.allow_deletes, new.trigger) == (120, "admin")
+    assert AuditEntry.objects.get().details == {"run": str(new.pk), "allow_deletes": 120}
+
+
+@pytest.mark.parametrize("action", ["stop", "retry", "approve_deletes"])
+def test_actions_need_their_permission_and_are_not_shown_without(action: str, started: list[Run]) -> None:
+    run = working() if action == "stop" else failed(error_class="DeleteRefused")
+    client = staff("view_run", "view_checkpoint")
+
+    assert url_of(run, action) not in client.get(url(Run, "change", run.pk)).content.decode()
+    assert client.post(url_of(run, action), {"allow_deletes": "5"}).status_code == 403
+    run.refresh_from_db()
+    assert (run.stop_requested, started) == (False, [])
+
+
+@pytest.mark.parametrize("state", list(RunState))
+def test_page_opens_in_every_state_with_a_fixed_number_of_queries(
+    admin_client: Client, state: RunState, django_assert_max_num_queries: Any
+) -> None:
+    ended = {} if state.is_active else {"finished_at": timezone.now()}
+    begun = {"started_at": None} if state is RunState.QUEUED else {}
+    run = make_run(state=state, **ended, **begun)
+    for number in range(50):
+        run.events.create(message=f"line {number}")
+    admin_client.get(url(Run, "change", run.pk))
+
+    with django_assert_max_num_queries(10):
+        text = page_of(admin_client, run)
+
+    assert state.value in text
+
+
+def test_page_needs_its_permission() -> None:
+    run = make_run()
+    client = staff("view_stream")
+
+    for where in (url(Run, "change", run.pk), *(url_of(run, name) for name in ("live", "log", "log_file"))):
+        assert client.get(where).status_code == 403
+
+
+def test_run_that_is_not_there_is_not_found(admin_client: Client) -> None:
+    assert admin_client.get(url(Run, "change", "no-such-run")).status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("error_class", "model"), [("SourceUnavailable", Source), ("DestinationAuthFailed", Destination)]
+)
+def test_error_card_leads_to_the_end_that_it_came_from(admin_client: Client, error_class: str, model: Any) -> None:
+    page = admin_client.get(url(Run, "change", failed(error_class=error_class).pk)).content.decode()
+
+    (end,) = model.objects.all()
+    assert url(model, "change", end.pk) in page
+
+
+def test_list_without_a_run_says_what_leads_to_one(admin_client: Client) -> None:
+    assert "There is no run yet" in text_of(admin_client.get(url(Run, "changelist")))
+    assert "There is no run yet" not in text_of(admin_client.get(url(Run, "changelist"), {"q": "x"}))
