@@ -3,21 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping as AnyMapping
-from typing import Any, get_args
+from typing import Any
 
-from pydantic import BaseModel, SecretStr
+from pydantic import BaseModel
 
 from connectors import mapping as contract
 from connectors.mapping.masks import PLACE_KEYS
+from connectors.mapping.sketch import secret_keys as secret_keys
 from migrations_app import secrets
 from migrations_app.models import Destination, Mapping, Source
-
-
-def secret_keys(part: type[BaseModel]) -> frozenset[str]:
-    """The documented keys of a contract model that hold secrets."""
-    return frozenset(
-        field.alias or name for name, field in part.model_fields.items() if _holds_secret(field.annotation)
-    )
 
 
 def split(part: BaseModel) -> tuple[dict[str, Any], dict[str, str]]:
@@ -71,7 +65,3 @@ def is_same_place(stored: AnyMapping[str, Any], shown: AnyMapping[str, Any], giv
 
 
 _TYPE_KEYS = frozenset({"source_type", "destination_type"})
-
-
-def _holds_secret(annotation: Any) -> bool:
-    return annotation is SecretStr or any(_holds_secret(part) for part in get_args(annotation))

@@ -80,12 +80,39 @@ def build(mapping_id: str, *, table: str | None = None, destination: str | None 
         message = f"there is no mapping {mapping_id}; known are: {known or 'none, import one with import_mapping'}"
         raise contract.MappingError([contract.Issue((), message)])
     service = resolved_settings()
-    resolved = mapping_io.resolved(_chosen(mapping_io.load_contract(row), destination))
+    plans = build_document(mapping_id, mapping_io.load_contract(row), service, table=table, destination=destination)
+    for plan in plans:
+        ensure_stream(row, plan.stream.spec.noun, plan.stream.spec.name, plan.destination_name)
+    return plans
+
+
+def build_document(
+    mapping_id: str,
+    document: contract.Mapping,
+    service: contract.ServiceSettings,
+    *,
+    table: str | None = None,
+    destination: str | None = None,
+) -> list[Plan]:
+    """The plans of a mapping that need not be stored. Writes nothing, and takes no notice of what is.
+
+    Args:
+        mapping_id: What it is, or would be, called.
+        document: As it is written, references unresolved.
+        service: The service settings.
+        table: See `build`.
+        destination: See `build`.
+
+    Raises:
+        MappingError: A reference leads nowhere, or a selection names nothing.
+        ConnectorError: See `build`.
+    """
+    resolved = mapping_io.resolved(_chosen(document, destination))
     plans = [
-        _plan(row, resolved, service, spec, name)
+        _plan(mapping_id, resolved, service, spec, name)
         for name in resolved.destination
         if destination in {None, name}
-        for spec in _expanded(row, resolved, table)
+        for spec in _expanded(mapping_id, resolved, table)
     ]
     if not plans and resolved.destination:
         chosen = [f"--{word} {name}" for word, name in (("table", table), ("destination", destination)) if name]
@@ -109,21 +136,20 @@ def stream_row(plan: Plan) -> StreamRow:
 
 
 def _plan(
-    row: Mapping,
+    mapping_id: str,
     resolved: contract.Mapping,
     service: contract.ServiceSettings,
     spec: contract.AnySpec,
     destination_name: str,
 ) -> Plan:
     config = resolved.destination[destination_name]
-    stream_row = ensure_stream(row, spec.noun, spec.name, destination_name)
     options = Options(**settings.DMS_OPTIONS, keepalive=service.keepalive_kwargs)
     if service.clock_margin_s is not None:
         options = replace(options, clock_margin_s=service.clock_margin_s)
     if isinstance(spec, contract.TableSpec) and spec.max_delete_fraction is not None:
         options = replace(options, max_delete_fraction=spec.max_delete_fraction)
     stream = Stream(
-        unique_id=stream_row.unique_id,
+        unique_id=contract.unique_id(mapping_id, spec.name, destination_name),
         kind=resolved.source.kind,
         db_name=resolved.source.db_name,
         name=spec.target,
@@ -131,14 +157,14 @@ def _plan(
         timezone=service.timezone,
         options=options,
     )
-    plan = Plan(row.pk, stream, destination_name, resolved.source, config, service)
+    plan = Plan(mapping_id, stream, destination_name, resolved.source, config, service)
     # Creating the two says at once when no connector serves their type.
     plan.source(RunReport())
     plan.destination(RunReport())
     return plan
 
 
-def _expanded(row: Mapping, resolved: contract.Mapping, only: str | None) -> Iterator[contract.AnySpec]:
+def _expanded(mapping_id: str, resolved: contract.Mapping, only: str | None) -> Iterator[contract.AnySpec]:
     """The specs, with one for each table in place of "*"; a table with a spec of its own keeps that."""
     named = {spec.name for spec in resolved.specs if spec.name != contract.EVERY_TABLE}
     for spec in resolved.specs:
@@ -146,7 +172,7 @@ def _expanded(row: Mapping, resolved: contract.Mapping, only: str | None) -> Ite
             if only in {None, spec.name}:
                 yield spec
             continue
-        tables = registry.list_tables(resolved.source, f"{row.pk}_DMS_{contract.EVERY_TABLE}")
+        tables = registry.list_tables(resolved.source, f"{mapping_id}_DMS_{contract.EVERY_TABLE}")
         found = [
             spec.model_copy(update={"table_name": name, "exclude_tables": ()})
             for name in tables

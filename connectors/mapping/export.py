@@ -36,61 +36,83 @@ def to_dict(document: BaseModel, *, reveal: bool = False) -> dict[str, Any]:
         Plain dictionaries, lists, text, numbers and booleans (and datetime.time); keys at their default are
         left out, and required keys come first.
     """
-    fields = sorted(type(document).model_fields.items(), key=lambda item: _rank(*item))
     result = {}
-    for name, field in fields:
+    for name, field in order(type(document)):
         value = getattr(document, name)
         if field.is_required() or value != field.get_default(call_default_factory=True):
-            result[field.alias or name] = _plain(value, reveal=reveal, is_url=name.endswith("url"))
+            result[field.alias or name] = plain(value, reveal=reveal, is_url=name.endswith("url"))
     return result
+
+
+def order(model: type[BaseModel]) -> list[tuple[str, FieldInfo]]:
+    """The attributes of a model as they are written: what is required comes first."""
+    return sorted(model.model_fields.items(), key=lambda item: _rank(*item))
+
+
+def raw_text(data: dict[str, Any], form: str) -> str:
+    """Write the plain data of a mapping as text.
+
+    Args:
+        data: as to_dict gives it.
+        form: python, json or yaml.
+    """
+    if form == "python":
+        return python_text("mapping", data, reference_keys=REFERENCE_KEYS)
+    return _json_text(data) if form == "json" else _yaml_text(data)
 
 
 def dump_python(document: Document, *, reveal: bool = False) -> str:
     """Write a document as a Python file that sets `mapping` or `settings`; references become os.getenv()."""
     data = to_dict(document, reveal=reveal)
     if isinstance(document, Mapping):
-        return python_text("mapping", data, reference_keys=REFERENCE_KEYS)
+        return raw_text(data, "python")
     return python_text("settings", data, reference_keys=frozenset(data))
 
 
 def dump_json(document: Document, *, reveal: bool = False) -> str:
     """Write a document as JSON text."""
-    return json.dumps(_json_ready(to_dict(document, reveal=reveal)), indent=2, ensure_ascii=False) + "\n"
+    return _json_text(to_dict(document, reveal=reveal))
 
 
 def dump_yaml(document: Document, *, reveal: bool = False) -> str:
     """Write a document as YAML text."""
-    return yaml.safe_dump(
-        _json_ready(to_dict(document, reveal=reveal)),
-        sort_keys=False,
-        allow_unicode=True,
-        default_flow_style=False,
-    )
+    return _yaml_text(to_dict(document, reveal=reveal))
+
+
+def plain(value: Any, *, reveal: bool, is_url: bool = False) -> Any:
+    """Write the value of an attribute as plain data; see `to_dict`."""
+    if isinstance(value, BaseModel):
+        return to_dict(value, reveal=reveal)
+    if isinstance(value, SecretStr):
+        text = value.get_secret_value()
+        return text if reveal else shown_secret(text, is_url=is_url)
+    if isinstance(value, StrEnum):
+        return value.value
+    if isinstance(value, dict):
+        return {key: plain(each, reveal=reveal, is_url=is_url) for key, each in value.items()}
+    if isinstance(value, tuple):
+        return [plain(each, reveal=reveal, is_url=is_url) for each in value]
+    return value
+
+
+def shown_secret(text: str, *, is_url: bool) -> str:
+    """What is shown of a secret: a reference as it is, of an address the place, of anything else a mask."""
+    if not text or is_reference(text):
+        return text
+    return _masked_url(text) if is_url else MASK
+
+
+def _json_text(data: dict[str, Any]) -> str:
+    return json.dumps(_json_ready(data), indent=2, ensure_ascii=False) + "\n"
+
+
+def _yaml_text(data: dict[str, Any]) -> str:
+    return yaml.safe_dump(_json_ready(data), sort_keys=False, allow_unicode=True, default_flow_style=False)
 
 
 def _rank(name: str, field: FieldInfo) -> tuple[bool, bool]:
     """Sort key: the type or name first, then what is required, then the rest, in the models' own order."""
     return name not in _LEADING_KEYS, not field.is_required()
-
-
-def _plain(value: Any, *, reveal: bool, is_url: bool) -> Any:
-    if isinstance(value, BaseModel):
-        return to_dict(value, reveal=reveal)
-    if isinstance(value, SecretStr):
-        return _secret(value.get_secret_value(), reveal=reveal, is_url=is_url)
-    if isinstance(value, StrEnum):
-        return value.value
-    if isinstance(value, dict):
-        return {key: _plain(each, reveal=reveal, is_url=is_url) for key, each in value.items()}
-    if isinstance(value, tuple):
-        return [_plain(each, reveal=reveal, is_url=is_url) for each in value]
-    return value
-
-
-def _secret(text: str, *, reveal: bool, is_url: bool) -> str:
-    if reveal or not text or is_reference(text):
-        return text
-    return _masked_url(text) if is_url else MASK
 
 
 def _masked_url(url: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 from django import forms
 from django.contrib import admin, messages
@@ -11,16 +11,20 @@ from django.http import HttpRequest
 from connectors.mapping import RedisConfig
 from migrations_app import secrets, starting
 from migrations_app.admin.base import BaseAdmin
+from migrations_app.admin.editor import opening
+from migrations_app.admin.editor.keys import rules_of
+from migrations_app.admin.editor.pages import Editor
 from migrations_app.admin.managing import ManagedElsewhere, origin_of
 from migrations_app.admin.run_action import may_start
 from migrations_app.admin.secret_fields import SecretFormField
-from migrations_app.admin.specs import SPEC_INLINES, DestinationInline, MappingPartFormSet
+from migrations_app.admin.specs import SPEC_INLINES, DestinationInline, MappingPartFormSet, SpecInline
 from migrations_app.endpoints_io import part_issues
-from migrations_app.enums import ACTIVE_STATES
+from migrations_app.enums import ACTIVE_STATES, Noun
 from migrations_app.models import Mapping, Run, RunEvent, Stream
 from migrations_app.streams import sync_streams
 from migrations_app.verbs import pausing
 
+_AT_A_GLANCE = 3
 _REDIS = {"redis_url": "redis.url", "redis_password": "redis.password"}
 
 
@@ -34,8 +38,12 @@ class MappingForm(forms.ModelForm):  # type: ignore[type-arg]
         model = Mapping
         fields = ("id", "enabled", "priority", "description", "source", "get_table_name", "process_dict")
 
+    #: Values that the page opens with, not saved.
+    drafted: ClassVar[dict[str, Any]] = {}
+
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self.initial.update(self.drafted)
         if "priority" in self.fields:
             self.fields["priority"].required = False
         for name, path in _REDIS.items():
@@ -71,7 +79,7 @@ class MappingForm(forms.ModelForm):  # type: ignore[type-arg]
 
 
 @admin.register(Mapping)
-class MappingAdmin(ManagedElsewhere, BaseAdmin):
+class MappingAdmin(Editor, ManagedElsewhere, BaseAdmin):
     """Jobs: what to copy from where to where, and when."""
 
     form = MappingForm
@@ -82,7 +90,7 @@ class MappingAdmin(ManagedElsewhere, BaseAdmin):
     autocomplete_fields = ("source",)
     actions = ("run_now", "pause", "resume")
     fieldsets = (
-        (None, {"fields": ("id", "enabled", "priority", "description", "source")}),
+        (None, {"fields": ("id", "source", "description", "enabled", "priority")}),
         (
             "Kafka",
             {"fields": ("redis_url", "redis_password", "get_table_name", "process_dict"), "classes": ("collapse",)},
@@ -98,6 +106,51 @@ class MappingAdmin(ManagedElsewhere, BaseAdmin):
         if obj is None or obj.source_id is None:
             return [DestinationInline, *SPEC_INLINES.values()]
         return [DestinationInline, SPEC_INLINES[obj.noun]]
+
+    def get_inline_instances(self, request: HttpRequest, obj: Any = None) -> list[Any]:
+        """Fold the specs away where there are more than one takes in at a glance."""
+        inlines = super().get_inline_instances(request, obj)
+        draft = opening.find(request)
+        for inline in inlines:
+            if isinstance(inline, SpecInline):
+                rows: Any = inline.model
+                drafted = len(draft.rows.get(inline.model, ())) if draft else 0
+                stored = rows.objects.filter(mapping=obj).count() if obj is not None else 0
+                inline.collapsible = max(drafted, stored) > _AT_A_GLANCE
+        return inlines
+
+    def get_form(self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any) -> Any:
+        """The form, filled with the draft that the page is opened with."""
+        form = super().get_form(request, obj, change=change, **kwargs)
+        draft = opening.find(request)
+        return form if draft is None else type("DraftedForm", (form,), {"drafted": draft.head})
+
+    def get_formset_kwargs(self, request: HttpRequest, obj: Any, inline: Any, prefix: str) -> dict[str, Any]:
+        """The same for the lists."""
+        arguments: dict[str, Any] = super().get_formset_kwargs(request, obj, inline, prefix)
+        draft = opening.find(request)
+        return arguments if draft is None else arguments | {"drafted": draft.rows.get(inline.model, [])}
+
+    def changeform_view(self, request: HttpRequest, object_id: Any = None, *args: Any, **kwargs: Any) -> Any:
+        """Say what the draft that the page is opened with leaves to be done."""
+        draft = opening.find(request)
+        if opening.is_lost(request):
+            messages.warning(request, "What was chosen is not there any more; choose it again.")
+        if draft is not None:
+            messages.info(request, "Filled in, and not saved yet: look it over, then save.")
+            for gap in draft.gaps:
+                messages.warning(request, gap)
+        return super().changeform_view(request, object_id, *args, **kwargs)
+
+    def render_change_form(self, request: HttpRequest, context: Any, *args: Any, **kwargs: Any) -> Any:
+        """Tell the page's script which keys go with which mode."""
+        context["editor_rules"] = {noun.plural: rules_of(noun) for noun in Noun}
+        return super().render_change_form(request, context, *args, **kwargs)
+
+    def lists_of(self, request: HttpRequest, mapping: Mapping, *, change: bool) -> list[Any]:
+        """The lists of the page as they were posted, each by itself."""
+        formsets, _ = super()._create_formsets(request, mapping, change)  # type: ignore[misc]
+        return list(formsets)
 
     def _create_formsets(self, request: HttpRequest, obj: Any, change: bool) -> Any:
         formsets, inlines = super()._create_formsets(request, obj, change)  # type: ignore[misc]

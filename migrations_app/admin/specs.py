@@ -6,12 +6,17 @@ from typing import Any
 
 from django import forms
 from django.core.exceptions import ValidationError
+from django.db import models
 from django.forms.formsets import DELETION_FIELD_NAME
+from django.urls import reverse
 from unfold.widgets import UnfoldAdminTextareaWidget, UnfoldAdminTextInputWidget
 
 from connectors.mapping import Issue, MappingError
 from migrations_app import documents, mapping_io, secrets, streams
 from migrations_app.admin.base import BaseStackedInline, BaseTabularInline
+from migrations_app.admin.editor.keys import BASICS, LAGS, MODE_WORDS
+from migrations_app.admin.json_fields import JsonFormField
+from migrations_app.admin.placing import show_at_field
 from migrations_app.enums import Noun
 from migrations_app.models import (
     ApiSpec,
@@ -26,10 +31,33 @@ from migrations_app.models.fields import NamesField
 
 
 class MappingPartFormSet(forms.BaseInlineFormSet):  # type: ignore[type-arg]
-    """One of the lists of a mapping's page. The last of them checks the mapping as a whole."""
+    """One of the lists of a mapping's page. The last of them checks the mapping as a whole.
+
+    Args:
+        drafted: Rows that the page opens with, not saved: those of the mapping with the same name are filled with
+            them, the others are ticked to be deleted.
+    """
 
     #: All lists of the page, this one included; empty when a list is used by itself.
     siblings: tuple[MappingPartFormSet, ...] = ()
+
+    def __init__(self, *args: Any, drafted: list[dict[str, Any]] | None = None, **kwargs: Any) -> None:
+        self._drafted: dict[str, dict[str, Any]] | None = None
+        if drafted is not None:
+            stored = {row.name for row in kwargs["queryset"].filter(mapping=kwargs["instance"].pk)}
+            by_name = {str(row[self._name_key()]): row for row in drafted}
+            kwargs["initial"] = [row for name, row in by_name.items() if name not in stored]
+            self._drafted = by_name
+        super().__init__(*args, **kwargs)
+        if drafted is not None:
+            self.extra = len(kwargs["initial"])
+
+    def add_fields(self, form: Any, index: int | None) -> None:
+        """Fill the form of a stored row with what was drafted for it."""
+        super().add_fields(form, index)
+        if self._drafted is not None and form.instance.pk:
+            row = self._drafted.get(form.instance.name)
+            form.initial |= row if row is not None else {DELETION_FIELD_NAME: True}
 
     def clean(self) -> None:
         """Check the whole mapping once each of its parts is readable."""
@@ -38,13 +66,18 @@ class MappingPartFormSet(forms.BaseInlineFormSet):  # type: ignore[type-arg]
             check_mapping(self.instance, self.siblings)
 
     def kept_forms(self) -> list[Any]:
-        """The forms that stay, in the order of the page."""
-        return [
+        """The forms that stay, in the order in which they will be stored."""
+        kept = [
             form
             for form in self.forms
             if form.has_changed() or form.instance.pk
             if not form.cleaned_data.get(DELETION_FIELD_NAME)
         ]
+        return sorted(kept, key=lambda form: form.instance.position or 0)
+
+    def _name_key(self) -> str:
+        model: Any = self.model
+        return "name" if model is MappingDestination else Noun(model.noun).name_key
 
     def _parts_are_readable(self) -> bool:
         others = [formset for formset in self.siblings if formset is not self]
@@ -64,7 +97,7 @@ def check_mapping(mapping: Mapping, formsets: tuple[MappingPartFormSet, ...]) ->
     except secrets.SecretUnreadableError as error:
         raise ValidationError(str(error)) from None
     if issues:
-        unplaced = [str(issue) for issue in issues if not _show_at_field(issue, formsets)]
+        unplaced = [str(issue) for issue in issues if not show_at_field(issue, formsets)]
         raise ValidationError(unplaced or "The mapping has mistakes; they are shown at their fields.")
 
 
@@ -89,24 +122,6 @@ def _issues(mapping: Mapping, raw: dict[str, Any]) -> tuple[Issue, ...]:
     return tuple(streams.clashes(mapping.pk, mapping.noun, names, list(parsed.destination)))
 
 
-def _show_at_field(issue: Issue, formsets: tuple[MappingPartFormSet, ...]) -> bool:
-    """Put the issue at the form it is about; False when the page has none for it."""
-    if len(issue.loc) < 2:
-        return False
-    part, which, *rest = issue.loc
-    for formset in formsets:
-        for position, form in enumerate(formset.kept_forms()):
-            if formset.model is MappingDestination:
-                is_it = part == "destination" and form.instance.name == which
-            else:
-                is_it = part == _noun(formset).plural and position == which
-            if is_it:
-                field = str(rest[0]) if rest and rest[0] in form.fields else None
-                form.add_error(field, issue.message if field else str(issue))
-                return True
-    return False
-
-
 def _noun(formset: MappingPartFormSet) -> Noun:
     model: Any = formset.model
     return Noun(model.noun)
@@ -118,6 +133,8 @@ class DestinationInline(BaseTabularInline):
     model = MappingDestination
     formset = MappingPartFormSet
     fields = ("name", "destination", "position")
+    ordering_field = "position"
+    hide_ordering_field = True
     extra = 0
     verbose_name = "destination"
     verbose_name_plural = "destinations"
@@ -128,22 +145,45 @@ class SpecInline(BaseStackedInline):
 
     formset = MappingPartFormSet
     extra = 0
-    tab = True
+    ordering_field = "position"
+    hide_ordering_field = True
+    collapsible = False
     formfield_overrides = {  # noqa: RUF012 - Django's attribute
         NamesField: {"widget": UnfoldAdminTextInputWidget},
+        models.JSONField: {"form_class": JsonFormField, "widget": UnfoldAdminTextareaWidget},
     }
 
-    def get_fields(self, request: Any, obj: Any = None) -> Any:  # noqa: ARG002 - Django's signature
-        """The name first, then the keys in the contract's order, then the rest."""
+    def get_fieldsets(self, request: Any, obj: Any = None) -> Any:  # noqa: ARG002 - Django's signature
+        """What is asked first, then the schedule; what most specs leave alone is folded away."""
         model: type[SpecRow] = self.model
         keys = [field.name for field in model.key_fields()]
-        return [model.noun.name_key, *(key for key in keys if key != model.noun.name_key), "options", "position"]
+        basics = [key for key in (model.noun.name_key, *BASICS) if key in keys]
+        lags = [key for key in LAGS if key in keys]
+        rest = [key for key in keys if key not in {*basics, *lags, "cron"}]
+        sections = [
+            (None, {"fields": basics}),
+            ("Schedule", {"fields": ["cron"]}),
+            ("Lags and old snapshots", {"fields": lags, "classes": ["collapse"]}),
+            ("Advanced", {"fields": [*rest, "options", "position"], "classes": ["collapse"]}),
+        ]
+        return [section for section in sections if section[1]["fields"]]
+
+    def formfield_for_choice_field(self, db_field: Any, request: Any, **kwargs: Any) -> Any:
+        """Say what each mode does; none is chosen until somebody chooses."""
+        offered = [(value, MODE_WORDS.get(value, label)) for value, label in db_field.get_choices(include_blank=False)]
+        kwargs["choices"] = [("", "choose one"), *offered]
+        return super().formfield_for_choice_field(db_field, request, **kwargs)
 
     def formfield_for_dbfield(self, db_field: Any, request: Any, **kwargs: Any) -> Any:
-        """Keep fields of JSON small: most are empty."""
+        """Let the cron say what it means, and keep fields of JSON small: most are empty."""
         field = super().formfield_for_dbfield(db_field, request, **kwargs)
-        if field is not None and isinstance(field.widget, UnfoldAdminTextareaWidget):
-            field.widget.attrs["rows"] = 2
+        if field is None:
+            return field
+        if isinstance(field.widget, UnfoldAdminTextareaWidget):
+            field.widget.attrs |= {"rows": 2, "spellcheck": "false"}
+        if db_field.name == "cron":
+            address = reverse(f"admin:{Mapping._meta.app_label}_mapping_see_cron_words")
+            field.widget.attrs |= {"data-dms-cron": address, "spellcheck": "false", "autocomplete": "off"}
         return field
 
 
@@ -151,24 +191,32 @@ class TableInline(SpecInline):
     """Tables of a pgsql source."""
 
     model = TableSpec
+    verbose_name = "table"
+    verbose_name_plural = "tables"
 
 
 class CollectionInline(SpecInline):
     """Collections of a mongo source."""
 
     model = CollectionSpec
+    verbose_name = "collection"
+    verbose_name_plural = "collections"
 
 
 class TopicInline(SpecInline):
     """Topics of a kafka source."""
 
     model = TopicSpec
+    verbose_name = "topic"
+    verbose_name_plural = "topics"
 
 
 class ApiInline(SpecInline):
     """APIs of an api source."""
 
     model = ApiSpec
+    verbose_name = "API"
+    verbose_name_plural = "APIs"
 
 
 SPEC_INLINES = {

@@ -6,6 +6,7 @@ A time that summer time leaves out is due that much later, one that it repeats i
 from __future__ import annotations
 
 from collections.abc import Iterator
+from copy import copy
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from zoneinfo import ZoneInfo
@@ -28,20 +29,34 @@ def next_due(cron: str, timezone: str, after: datetime) -> datetime | None:
     Raises:
         ValueError: The cron or the zone cannot be read.
     """
+    return _next(_trigger(cron, timezone), after)
+
+
+def due_times(cron: str, timezone: str, after: datetime, *, until: datetime | None = None) -> Iterator[datetime]:
+    """All due times after a moment, in UTC, the earliest first.
+
+    Args:
+        cron: As `next_due` takes it.
+        timezone: Likewise.
+        after: Likewise.
+        until: Where to leave off. To find that a cron is never due takes minutes without it.
+    """
     trigger = _trigger(cron, timezone)
+    if trigger is not None and until is not None:
+        trigger = copy(trigger)
+        trigger.end_date = until
+    moment: datetime | None = after
+    while moment is not None:
+        moment = _next(trigger, moment)
+        if moment is not None:
+            yield moment
+
+
+def _next(trigger: CronTrigger | None, after: datetime) -> datetime | None:
     if trigger is None:
         return None
     found = trigger.get_next_fire_time(None, (after + _STEP).astimezone(trigger.timezone))
     return None if found is None else found.astimezone(UTC)
-
-
-def due_times(cron: str, timezone: str, after: datetime) -> Iterator[datetime]:
-    """All due times after a moment, in UTC, the earliest first."""
-    moment: datetime | None = after
-    while moment is not None:
-        moment = next_due(cron, timezone, moment)
-        if moment is not None:
-            yield moment
 
 
 @lru_cache(maxsize=2000)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 from connectors.base import Preview, RunReport
@@ -13,7 +13,7 @@ ROWS = 20
 
 
 def preview(plan: Plan, *, row_count: int = ROWS) -> Preview:
-    """Read some rows and write nothing; the destination is not asked.
+    """Read some rows and write nothing; the destination is not asked, and only names its types.
 
     Raises:
         ConnectorError: The source cannot be reached, or the spec does not fit it.
@@ -21,14 +21,17 @@ def preview(plan: Plan, *, row_count: int = ROWS) -> Preview:
     source = plan.source(RunReport())
     try:
         source.open()
-        source.describe()
+        schema = source.describe()
         found = source.preview(row_count)
     finally:
         source.close()
     if found is None:
         sentence = f"{plan.source_config.source_type} sources cannot be previewed yet"
         raise ConfigError(sentence, connector="preview", stream=plan.stream.unique_id)
-    return found
+    # Which makes no connection.
+    destination = plan.destination(RunReport())
+    types = {column.name: destination.column_type(column) for column in schema.columns}
+    return replace(found, columns=tuple(replace(each, type=types.get(each.name, each.type)) for each in found.columns))
 
 
 def as_dict(found: Preview) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from typing import ClassVar
 
 import pyarrow as pa
 
+from connectors.arrow.types import arrow_type
 from connectors.base import (
     Chunk,
     Commit,
@@ -41,7 +42,7 @@ from connectors.faults import FaultPoint, pass_point
 from connectors.mapping import Mode
 from connectors.mapping import S3Destination as Config
 from connectors.memory import return_freed_blocks
-from connectors.types import StreamSchema
+from connectors.types import Column, StreamSchema
 from connectors.verbs import Compacted, FileCheck, Rebuilt
 
 
@@ -181,6 +182,10 @@ class S3Destination(Destination):
             added = ", ".join(f"{each.name} {each.arrow}" for each in plan.columns if each.name in plan.added)
             return [f"rewrite all parts of {self._location} with new columns, NULL in rows that are there: {added}"]
         return [f"keep {self._location} as it is ({columns})"]
+
+    def column_type(self, column: Column) -> str:
+        """The Arrow type of the column in the Parquet files."""
+        return str(arrow_type(column.pg_type, self._stream.timezone))
 
     def stored_position(self) -> Position | None:
         """The position as it stands in the bucket."""
