@@ -16,6 +16,7 @@ from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 from django_otp.plugins.otp_totp.models import TOTPDevice
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
+from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget
 
 from migrations_app import second_step
 from migrations_app.admin.base import BaseAdmin
@@ -50,6 +51,7 @@ class UserAdmin(DjangoUserAdmin, BaseAdmin):  # type: ignore[type-arg]
     change_form_after_template = "parts/user_access.html"
     list_display = ("username", "email", "roles", "is_active", "has_second_factor", "last_login")
     list_filter = ("is_active", "is_superuser", "groups")
+    filter_horizontal = ("user_permissions",)
     readonly_fields = ("last_login", "date_joined")
     fieldsets = (
         (None, {"fields": ("username", "password", "first_name", "last_name", "email")}),
@@ -81,6 +83,8 @@ class UserAdmin(DjangoUserAdmin, BaseAdmin):  # type: ignore[type-arg]
     def formfield_for_manytomany(self, db_field: Any, request: Any, **kwargs: Any) -> Any:
         """Offer what the person has himself."""
         held = permissions_of(request.user)
+        if db_field.name == "groups":
+            kwargs["widget"] = UnfoldAdminCheckboxSelectMultipleWidget()
         if db_field.name == "groups" and not request.user.is_superuser:
             beyond = Group.objects.filter(permissions__in=Permission.objects.exclude(pk__in=held.values("pk")))
             kwargs["queryset"] = Group.objects.exclude(pk__in=beyond.values("pk"))

@@ -13,10 +13,11 @@ from datetime import UTC, datetime
 from functools import cached_property
 from typing import Any
 
+from django.urls import reverse
 from django.utils import timezone
 
 from migrations_app.enums import RunState
-from migrations_app.error_guide import Guide, guide_of
+from migrations_app.error_guide import Guide, Side, guide_of
 from migrations_app.live import CommitRow, commit_rows, phase_alone, phase_words
 from migrations_app.models import Run, RunProgress
 
@@ -220,6 +221,20 @@ class RunSight:
     def guide(self) -> Guide | None:
         """What its class of error means."""
         return guide_of(self.run.error_class) if self.run.error_class else None
+
+    @property
+    def end_to_look_at(self) -> tuple[str, str]:
+        """Name and address of the source or destination that the error came from; empty for other errors."""
+        guide, stream = self.guide, self.run.stream
+        if guide is not None and guide.side is Side.SOURCE:
+            source = stream.mapping.source
+            return source.name, reverse("admin:migrations_app_source_change", args=(source.pk,))
+        if guide is not None and guide.side is Side.DESTINATION:
+            named = stream.mapping.named_destinations.filter(name=stream.destination_name).first()
+            if named is not None:
+                where = reverse("admin:migrations_app_destination_change", args=(named.destination_id,))
+                return stream.destination_name, where
+        return "", ""
 
     @property
     def message(self) -> str:

@@ -7,15 +7,16 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from django.db.models import Count
+from django.db.models import Count, F
 
 from migrations_app.enums import ACTIVE_STATES, RunState
 from migrations_app.live import phase_alone, phase_words
 from migrations_app.models import Run
 
-#: Phases in which the rows that are expected are the rows that are read. In others the number is an estimate of
+#: The phase in which the rows that are expected are those that are read. In others the number is an estimate of
 #: something else, and a share of it would mislead.
-_COUNTABLE = {"copy", "dump"}
+_COUNTABLE = "copy"
+_ALL_BUT_ALL = 0.99
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,8 +28,9 @@ class Working:
         doing: The phase in words.
         seconds: Since it began.
         rows: Read so far, of those that are committed.
-        rows_per_s: None before there is a row.
-        share: Of the rows that are expected, from 0 to 1; None where that is not known.
+        rows_per_s: Over the last commits; None before there is one.
+        share: Of the rows of a first copy, from 0 to 1, those that earlier runs brought included; None where that is
+            not known.
         left_s: How long the rest takes at this rate; None where that is not known.
         is_stopping: Somebody asked it to stop.
     """
@@ -78,7 +80,8 @@ def look(now: datetime, limit: int = 20) -> AtWork:
     """
     rows: Any = Run.objects.filter(state__in=ACTIVE_STATES).order_by().values_list("state").annotate(n=Count("pk"))
     counts = dict(rows)
-    found = Run.objects.filter(state=RunState.RUNNING).select_related("stream").order_by("started_at", "pk")
+    found: Any = Run.objects.filter(state=RunState.RUNNING).select_related("stream").order_by("started_at", "pk")
+    found = found.annotate(rows_before=F("progress__rows_before"), rate=F("progress__rows_per_s"))
     return AtWork(
         runs=[_working(run, now) for run in found[:limit]],
         running=counts.get(RunState.RUNNING, 0),
@@ -86,13 +89,9 @@ def look(now: datetime, limit: int = 20) -> AtWork:
     )
 
 
-def _working(run: Run, now: datetime) -> Working:
+def _working(run: Any, now: datetime) -> Working:
     seconds = max(0.0, (now - (run.started_at or run.created_at)).total_seconds())
-    rate = run.read / seconds if run.read and seconds else None
-    expected = run.rows_expected if run.phase in _COUNTABLE else None
-    # An estimate that has been passed says nothing about the rest.
-    share = run.read / expected if expected and run.read < expected else None
-    left_s = (expected - run.read) / rate if expected and rate and share is not None else None
+    share, left_s = _how_far(run)
     return Working(
         run=run.pk,
         stream=run.stream_id,
@@ -100,8 +99,19 @@ def _working(run: Run, now: datetime) -> Working:
         doing="stopping at its last commit" if run.stop_requested else phase_words(phase_alone(run.phase) or "open"),
         seconds=seconds,
         rows=run.read,
-        rows_per_s=rate,
+        rows_per_s=run.rate,
         share=share,
         left_s=left_s,
         is_stopping=run.stop_requested,
     )
+
+
+def _how_far(run: Any) -> tuple[float | None, float | None]:
+    """Share and seconds left, by the rules of the run's own page."""
+    expected = run.rows_expected if phase_alone(run.phase) == _COUNTABLE else None
+    if run.rows_before is None or not expected:
+        return None, None
+    done = run.rows_before + run.read
+    left_s = (expected - done) / run.rate if run.rate and done < expected else None
+    # An estimate that has been reached does not mean that it is done.
+    return min(_ALL_BUT_ALL, done / expected), left_s

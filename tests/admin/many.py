@@ -17,7 +17,7 @@ from django.utils import timezone
 from connectors.mapping import unique_id
 from migrations_app import mapping_io
 from migrations_app.enums import RunState, TriggerKind
-from migrations_app.models import Checkpoint, Mapping, Run, Stream, StreamSchedule, StreamTotals
+from migrations_app.models import Checkpoint, Mapping, Run, RunProgress, Stream, StreamSchedule, StreamTotals
 from tests.controlplane.builders import raw_mapping, raw_table
 
 HOURLY = "* * * * * * 0 0"
@@ -222,6 +222,9 @@ def _make_active(size: Size, streams: list[Stream], now: datetime) -> None:
         for number, stream in enumerate(streams[size.running : size.running + size.queued])
     ]
     Run.objects.bulk_create([*running, *queued])
+    RunProgress.objects.bulk_create(
+        [RunProgress(run=run, at=now, rows_before=0, rows_per_s=run.read / 120) for run in running]
+    )
 
 
 def _place(size: Size, number: int) -> str:

@@ -13,7 +13,7 @@ from django.utils import timezone
 from migrations_app import starting
 from migrations_app.admin.posting import url_of
 from migrations_app.enums import EventLevel, RunState
-from migrations_app.models import AuditEntry, Run, RunProgress, Stream
+from migrations_app.models import AuditEntry, Destination, Run, RunProgress, Source, Stream
 from tests.admin.staff import staff
 from tests.controlplane.builders import make_run, make_stream
 from tests.controlplane.pages import url
@@ -362,3 +362,18 @@ def test_page_needs_its_permission() -> None:
 
 def test_run_that_is_not_there_is_not_found(admin_client: Client) -> None:
     assert admin_client.get(url(Run, "change", "no-such-run")).status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("error_class", "model"), [("SourceUnavailable", Source), ("DestinationAuthFailed", Destination)]
+)
+def test_error_card_leads_to_the_end_that_it_came_from(admin_client: Client, error_class: str, model: Any) -> None:
+    page = admin_client.get(url(Run, "change", failed(error_class=error_class).pk)).content.decode()
+
+    (end,) = model.objects.all()
+    assert url(model, "change", end.pk) in page
+
+
+def test_list_without_a_run_says_what_leads_to_one(admin_client: Client) -> None:
+    assert "There is no run yet" in text_of(admin_client.get(url(Run, "changelist")))
+    assert "There is no run yet" not in text_of(admin_client.get(url(Run, "changelist"), {"q": "x"}))

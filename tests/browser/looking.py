@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cache
 from importlib.resources import files
 from typing import Any
 
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Locator, Page, TimeoutError, expect  # noqa: A004 - it is Playwright's own
 
 WIDE, NARROW = 1280, 400
 _HEIGHT = 900
@@ -20,6 +20,7 @@ _AXE_OPTIONS = {
 }
 _NODES_SHOWN = 5
 _TABS = 150
+_FOLLOWS_WITHIN_MS = 2000
 
 
 def visit(page: Page, path: str) -> None:
@@ -83,13 +84,20 @@ def set_width(page: Page, width: int) -> None:
 
 
 def assert_fits(page: Page) -> None:
-    """The document is not wider than the window; what is wide scrolls inside a box of its own."""
+    """The document is not wider than the window; what is wide scrolls inside a box of its own.
+
+    Charts and tabs take a moment to follow the window.
+    """
+    with suppress(TimeoutError):
+        page.wait_for_function(_FITS, timeout=_FOLLOWS_WITHIN_MS)
     wide: dict[str, Any] = page.evaluate(_WIDE)
     assert wide["document"] <= wide["window"], (
         f"{page.url} is {wide['document']} px wide in a window of {wide['window']} px because of\n"
         + "\n".join(wide["because"])
     )
 
+
+_FITS = "() => document.documentElement.scrollWidth <= document.documentElement.clientWidth"
 
 #: The innermost elements that end beyond the window, unless a box around them scrolls or cuts them.
 _WIDE = """() => {

@@ -14,7 +14,9 @@ from tests.browser.site import Site
 _PAGE = "/admin/migrations_app/servicesettings/"
 
 
-def test_store_is_tested_before_it_is_saved_and_the_remedy_helps(page: Page, mongo: MongoServer, mongo_database_name: str) -> None:
+def test_store_is_tested_before_it_is_saved_and_the_remedy_helps(
+    page: Page, mongo: MongoServer, mongo_database_name: str
+) -> None:
     visit(page, _PAGE)
     page.locator("#id_dashboard_store_url").fill("mongodb://nowhere.invalid")
     page.locator("#id_dashboard_store_db_name").fill(mongo_database_name)

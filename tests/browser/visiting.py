@@ -34,7 +34,7 @@ class Complaints:
 
     def watch(self, page: Page) -> None:
         page.on("console", self._console)
-        page.on("pageerror", lambda error: self.found.append(f"error of a script: {error}"))
+        page.on("pageerror", lambda error: self.found.append(f"error of a script: {error.stack or error}"))
         page.on("requestfailed", self._failed)
         page.on("response", self._answered)
         page.on("dialog", self._dialog)

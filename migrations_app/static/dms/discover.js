@@ -46,11 +46,16 @@
         return number;
     };
 
+    const allOf = (schema) => {
+        const but = [...excepted].filter(([, its]) => its === schema).map(([name]) => name);
+        return `all of ${schema}${but.length ? ` but ${but.join(", ")}` : ""}`;
+    };
+
     const write = () => {
         const number = count();
         if (counter) {
             counter.textContent = number === 0 ? "Nothing ticked yet" : `${number.toLocaleString("en")} ticked`;
-            const names = [...[...schemas.keys()].map((schema) => `all of ${schema}`), ...ticked];
+            const names = [...[...schemas.keys()].map(allOf), ...ticked];
             if (number > 0) {
                 listed.textContent = names.slice(0, NAMED).join(", ") + (names.length > NAMED ? ` and ${names.length - NAMED} more` : "");
             } else {

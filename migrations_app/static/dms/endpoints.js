@@ -17,6 +17,24 @@
     // A server that answers with an error, or not at all, must not leave the page as it was without a word.
     document.addEventListener("htmx:responseError", (event) => say(event, `The service answered ${event.detail.xhr.status}; load the page again, and look into its log if that repeats.`));
     document.addEventListener("htmx:sendError", (event) => say(event, "The service cannot be reached; try again."));
+    // A test is of what the form said then: after a change its answer would mislead. The answer may lie below the fold.
+    const answer = () => document.getElementById("dms-test-answer");
+    document.addEventListener("htmx:afterSwap", (event) => {
+        if (event.detail.target === answer()) {
+            answer().dataset.dmsTested = "";
+            answer().scrollIntoView({ block: "nearest" });
+        }
+    });
+    document.addEventListener("input", (event) => {
+        const shown = answer();
+        if (shown && shown.dataset.dmsTested !== undefined && shown.closest("form").contains(event.target)) {
+            delete shown.dataset.dmsTested;
+            const note = document.createElement("p");
+            note.className = "dms-faint";
+            note.textContent = "The form has changed since it was tested; test it again.";
+            shown.replaceChildren(note);
+        }
+    });
     const say = (event, sentence) => {
         const note = document.createElement("p");
         note.className = "dms-note dms-note-bad";
