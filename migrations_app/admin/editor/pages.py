@@ -85,7 +85,9 @@ class Editor:
             context["refusal"] = drafts.refusal_of(error)
         except (secrets.SecretUnreadableError, slots.BusyError) as error:
             may_pass = isinstance(error, slots.BusyError)
-            context["refusal"] = drafts.Refusal("this service" if may_pass else "mapping", str(error), may_pass=may_pass)
+            context["refusal"] = drafts.Refusal(
+                "this service" if may_pass else "mapping", str(error), may_pass=may_pass
+            )
         return fragment(request, "parts/draft_preview.html", **context)
 
     @posted(f"{_APP}.run_mapping", on_list=True, is_audited=False)
@@ -104,7 +106,9 @@ class Editor:
             context["refusal"] = drafts.refusal_of(error)
         except (secrets.SecretUnreadableError, slots.BusyError) as error:
             may_pass = isinstance(error, slots.BusyError)
-            context["refusal"] = drafts.Refusal("this service" if may_pass else "mapping", str(error), may_pass=may_pass)
+            context["refusal"] = drafts.Refusal(
+                "this service" if may_pass else "mapping", str(error), may_pass=may_pass
+            )
         return fragment(request, "parts/draft_plan.html", **context)
 
     @posted(f"{_APP}.view_mapping", on_list=True, is_audited=False)
