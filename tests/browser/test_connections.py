@@ -118,6 +118,32 @@ def test_ticked_tables_lead_to_a_mapping_by_the_keyboard(page: Page, pg_database
     page.wait_for_url(re.compile(r"/mapping/add/\?draft="))
 
 
+def test_schemas_of_a_large_database_are_opened_one_by_one(page: Page, pg_database: PgDatabase) -> None:
+    pg_database.execute(
+        "CREATE SCHEMA many; CREATE TABLE few (id int PRIMARY KEY); DO $$ BEGIN FOR n IN 1..250 LOOP"
+        " EXECUTE format('CREATE TABLE many.t%s (id int PRIMARY KEY)', n); END LOOP; END $$"
+    )
+    _add(page, pg_database)
+    page.get_by_role("link", name="shop").first.click()
+    page.get_by_role("link", name="Discover tables").click()
+    schema = page.locator("summary").filter(has_text="many")
+    expect(schema).to_be_visible()
+    rows = page.locator('[data-dms-of="many"]')
+    expect(rows).to_have_count(0)
+    page.get_by_label("All of many").check()
+    expect(page.locator("#dms-ticked-count")).to_have_text("250 ticked")
+    tab_to(page, schema)
+    page.keyboard.press("Enter")
+    expect(rows).to_have_count(200)
+    expect(rows.first.get_by_role("checkbox")).to_be_checked()
+    rows.first.get_by_role("checkbox").uncheck()
+    page.get_by_role("button", name="Show more of many").click()
+    expect(rows).to_have_count(250)
+    expect(page.locator("#dms-ticked-count")).to_have_text("249 ticked")
+    page.get_by_role("button", name="Continue to the mapping").click()
+    expect(page.get_by_role("alert")).to_contain_text("249 tables are ticked")
+
+
 def test_source_that_cannot_be_asked_leads_to_its_test(page: Page, pg_database: PgDatabase) -> None:
     _add(page, pg_database)
     pg_database.server.drop_database(pg_database.name)
