@@ -97,7 +97,8 @@ def _take_all(place: Place, program: Path, only: list[str]) -> int:
 def _site(place: Place) -> Iterator[Site]:
     directory = Path(os.environ["DMS_VAR_DIR"])
     environment = {name: value for name, value in place.environment().items() if name != "DMS_VAR_DIR"}
-    with run_site(directory, **environment) as site:
+    # A source that is down is not to fill the list of runs.
+    with run_site(directory, **environment, DMS_RESUME_DELAY_S="3600") as site:
         yield site
 
 
