@@ -7,7 +7,6 @@ import time
 from typing import Any
 
 import pytest
-from django.core.cache import cache
 from django.test import Client
 from django.urls import reverse
 
@@ -31,12 +30,6 @@ CREATE VIEW names AS SELECT id FROM customers;
 INSERT INTO sales.orders (code, updated_at) SELECT n, CASE WHEN n > 25 THEN now() END FROM generate_series(1, 100) n;
 ANALYZE;
 """
-
-
-@pytest.fixture(autouse=True)
-def no_memory() -> None:
-    """What one test's source held is not another's."""
-    cache.clear()
 
 
 @pytest.fixture
