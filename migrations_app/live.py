@@ -39,6 +39,7 @@ _WORDS = {
     "delete": "comparing keys for deletions",
     "columns": "adding columns",
     "indexes": "building indexes",
+    "backfill": "reading a range again",
     "compact": "merging small files",
 }
 _FIELDS = tuple(field.name for field in RunProgress._meta.concrete_fields if not field.primary_key)

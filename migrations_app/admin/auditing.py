@@ -14,6 +14,13 @@ from migrations_app.snapshots import Snapshot
 
 _BEFORE = "dms_before"
 _DELETE = "delete_selected"
+_ITSELF = "dms_records_itself"
+
+
+def records_itself(action: Callable[..., Any]) -> Callable[..., Any]:
+    """Mark a bulk action that records by itself what it did: each row that it changed, not each that was selected."""
+    setattr(action, _ITSELF, True)
+    return action
 
 
 class Audited:
@@ -61,7 +68,7 @@ class Audited:
         """What is done to a selection is recorded for each of its rows."""
         actions: dict[str, Any] = super().get_actions(request)  # type: ignore[misc]
         return {
-            name: (each[0] if name == _DELETE else _recorded(each[0], name), *each[1:])
+            name: (each[0] if name == _DELETE or hasattr(each[0], _ITSELF) else _recorded(each[0], name), *each[1:])
             for name, each in actions.items()
         }
 

@@ -96,7 +96,7 @@ def diagnostics(sight: RunSight) -> str:
         ("to", run.plan.get("destination_type")),
         ("state", run.state),
         ("stop reason", run.stop_reason),
-        ("phase", sight.run.phase.partition(" ")[0]),
+        ("phase", sight.phase),
         ("trigger", run.trigger),
         ("attempt", run.attempt),
         ("queued", _stamp(run.created_at)),

@@ -102,7 +102,13 @@ class RunSight:
     @property
     def phase(self) -> str:
         """What goes on, in words."""
-        return phase_words(phase_alone(self.run.phase))
+        return phase_words(self._phase or "open")
+
+    @property
+    def _phase(self) -> str:
+        """The newest that is known: the run's row has it as of the last commit or heartbeat."""
+        seen = self.progress.phases if self.progress else []
+        return str(seen[-1][0]) if seen else phase_alone(self.run.phase)
 
     @property
     def phases(self) -> list[PhaseStep]:
@@ -140,7 +146,7 @@ class RunSight:
     def rows_done(self) -> int | None:
         """Rows of the first copy that are durable, those of earlier runs too; None when none is under way."""
         before = self.progress.rows_before if self.progress else None
-        if not self.is_active or before is None or phase_alone(self.run.phase) != "copy":
+        if not self.is_active or before is None or self._phase != "copy":
             return None
         return before + self.run.read
 

@@ -11,6 +11,7 @@ from django.urls import reverse
 from django.utils.text import Truncator
 
 from migrations_app import audit, runs, starting
+from migrations_app.admin.auditing import records_itself
 from migrations_app.admin.base import ReadOnlyAdmin
 from migrations_app.admin.pages import fragment, page
 from migrations_app.admin.posting import Done, Refused, posted, shown
@@ -192,6 +193,7 @@ class RunAdmin(RunColumns, ReadOnlyAdmin):
             message = f"Nothing was queued: {error}."
             raise Refused(message) from error
 
+    @records_itself
     @admin.action(description="Stop", permissions=["run"])
     def stop_selected(self, request: HttpRequest, queryset: Any) -> None:
         """Ask the selected runs to end at their last commit."""
@@ -205,6 +207,7 @@ class RunAdmin(RunColumns, ReadOnlyAdmin):
         if stopped:
             messages.success(request, f"{stopped} {'run stops' if stopped == 1 else 'runs stop'} within seconds.")
 
+    @records_itself
     @admin.action(description="Retry", permissions=["run"])
     def retry_selected(self, request: HttpRequest, queryset: Any) -> None:
         """Queue a new run for each of the selected ones that did not succeed."""

@@ -107,6 +107,8 @@ def _wanted(request: HttpRequest) -> str:
 
 
 def _in_words(seconds: int) -> str:
+    if seconds == 1:
+        return "1 second"
     if seconds < 120:
         return f"{seconds} seconds"
     return f"{-(-seconds // 60)} minutes"

@@ -8,8 +8,9 @@ from django.contrib.admin.models import CHANGE, LogEntry
 from django.contrib.auth.models import Permission, User
 from django.utils import timezone
 
-from migrations_app import mapping_io, settings_io, tokens
-from migrations_app.enums import EventLevel, OutboxKind, RunState, Scope, TriggerKind
+from migrations_app import audit, mapping_io, settings_io, tokens
+from migrations_app.audit import Actor
+from migrations_app.enums import Door, EventLevel, OutboxKind, RunState, Scope, TriggerKind
 from migrations_app.models import Checkpoint, Mapping, Run, RunEvent
 from migrations_app.outbox import put_newest
 from tests.browser.people import Role
@@ -47,6 +48,8 @@ def one_of_each() -> None:
     put_newest(OutboxKind.RUN, str(run.pk), {"state": "failed"}, 1)
     tokens.create("ci", [Scope.RUN_READ], created_by="superuser")
     user = User.objects.get(username=Role.SUPERUSER)
+    ann = Actor("ann", Door.ADMIN, "10.1.2.3", "r-1")
+    audit.record(ann, "change", Mapping.objects.get(pk="shop"), before={"enabled": True}, after={"enabled": False})
     LogEntry.objects.log_actions(user.pk, Mapping.objects.all(), CHANGE, "changed by hand", single_object=True)
 
 

@@ -63,7 +63,7 @@ const editor = () => {
         });
         const kafka = [...form.querySelectorAll(".field-redis_url, .field-redis_password, .field-get_table_name, .field-process_dict")]
             .filter((line) => !line.closest(".form-group"));
-        const isKafka = state.noun === "topic" || kafka.some((line) => line.classList.contains("errors") || line.querySelector("input")?.value);
+        const isKafka = state.noun === "topic" || kafka.some((line) => line.classList.contains("errors"));
         if (kafka.length) {
             kafka[0].closest("fieldset").classList.toggle("dms-not-asked", !isKafka);
         }
