@@ -34,6 +34,11 @@ class StreamAdmin(BaseAdmin):
         "position",
     )
 
+    def get_fields(self, request: HttpRequest, obj: Any = None) -> Any:  # noqa: ARG002 - Django's signature
+        """A position holds the key of a row."""
+        sees_rows = request.user.has_perm("migrations_app.view_checkpoint")
+        return [name for name in self.fields or () if name != "position" or sees_rows]
+
     @admin.display(description="rows so far")
     def rows_total(self, stream: Stream) -> int | None:
         """Rows that all runs have written."""
