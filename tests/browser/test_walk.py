@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import re
-
 from playwright.sync_api import Page, expect
 
 from controlplane.sandbox import MongoServer
 from tests.browser import scenes
 from tests.browser.conftest import PageOf
-from tests.browser.looking import assert_accessible, tab_to, visit
+from tests.browser.looking import assert_accessible, visit
 from tests.browser.people import Role
 from tests.browser.site import Site
 from tests.databases import PgDatabase
