@@ -153,7 +153,8 @@ class LiveRecord:
                     [row], update_conflicts=True, update_fields=_FIELDS, unique_fields=["run"]
                 )
         except Error as error:
-            logger.warning("progress not recorded: %s", type(error).__name__, extra={"action": "progress"})
+            name = type(error).__name__
+            logger.warning("control database away, progress not recorded: %s", name, extra={"action": "progress"})
             if not connection.in_atomic_block:
                 connection.close()
         else:
