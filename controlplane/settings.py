@@ -308,6 +308,7 @@ UNFOLD = {
     "SITE_TITLE": "Data migration",
     "SITE_HEADER": "Data migration",
     "SITE_SYMBOL": "sync_alt",
+    "SITE_FAVICONS": [{"rel": "icon", "type": "image/svg+xml", "href": lambda _request: static("dms/favicon.svg")}],
     "SHOW_VIEW_ON_SITE": False,
     "ACCOUNT": {"navigation": [{"title": "Second factor", "link": reverse_lazy("two_factor")}]},
     "STYLES": [lambda _request: static("dms/unfold_fixes.css"), lambda _request: static("dms/dms.css")],

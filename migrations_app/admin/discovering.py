@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import json
-import secrets as random
 from typing import Any
 
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 from django.utils.text import slugify
 
@@ -14,9 +13,10 @@ from connectors import mapping as contract
 from connectors.errors import ConnectorError
 from migrations_app import mapping_io, secrets
 from migrations_app.admin import found, slots
+from migrations_app.admin.editor import opening
 from migrations_app.admin.found import Catalog
 from migrations_app.admin.pages import fragment, page
-from migrations_app.admin.posting import posted, shown
+from migrations_app.admin.posting import posted, shown, url_of
 from migrations_app.audit import actor_of, record
 from migrations_app.models import Destination, Mapping, Source
 from migrations_app.verbs import choosing, registering
@@ -26,8 +26,6 @@ from migrations_app.verbs.registering import Conditions, Wanted
 _MAY_LOOK = "migrations_app.test_connection"
 #: The editor shows a form for each; for more there is `*`.
 MAX_SPECS = 200
-_DRAFT = "dms_draft:"
-_KEPT_DRAFTS = 5
 _MAX_ID = 100
 
 
@@ -53,6 +51,12 @@ class DiscoveringAdmin:
             may_add=request.user.has_perm("migrations_app.add_mapping"),
             may_change=request.user.has_perm("migrations_app.change_mapping"),
         )
+
+    def response_post_save_add(self, request: HttpRequest, obj: Source) -> HttpResponseRedirect:
+        """Once a source is saved, its tables are to be chosen."""
+        if request.user.has_perm(_MAY_LOOK):
+            return HttpResponseRedirect(url_of(obj, "discover"))
+        return super().response_post_save_add(request, obj)  # type: ignore[misc, no-any-return]
 
     @shown(_MAY_LOOK)
     def found(self, request: HttpRequest, row: Source) -> HttpResponse:
@@ -81,22 +85,12 @@ class DiscoveringAdmin:
         """The ticked tables, as a mapping that the editor opens and nobody has saved."""
         try:
             mapping_id = _new_id(request)
-            draft = {
-                "id": mapping_id,
-                "document": {
-                    "source": row.name,
-                    "destinations": _destinations(request),
-                    _specs_key(row): _specs(request, row),
-                },
-            }
+            specs = _specs(request, row)
         except NoDraftError as error:
             return _refused(request, error)
-        key = random.token_urlsafe(12)
-        older = [name for name in request.session.keys() if name.startswith(_DRAFT)]  # noqa: SIM118 - no dictionary
-        for name in older[: max(0, len(older) - _KEPT_DRAFTS + 1)]:
-            del request.session[name]
-        request.session[f"{_DRAFT}{key}"] = draft
-        return _gone_to(f"{reverse('admin:migrations_app_mapping_add')}?draft={key}")
+        document = {"source": row.name, "destinations": _destinations(request), _specs_key(row): specs}
+        key = opening.keep(request, mapping_id, document)
+        return _gone_to(f"{reverse('admin:migrations_app_mapping_add')}?{opening.PARAMETER}={key}")
 
     @posted("migrations_app.change_mapping", is_audited=False)
     def extend(self, request: HttpRequest, row: Source) -> HttpResponse:
@@ -191,9 +185,15 @@ def _new_id(request: HttpRequest) -> str:
     return entered
 
 
-def _destinations(request: HttpRequest) -> list[str]:
-    names = request.POST.getlist("destinations")
-    return list(Destination.objects.filter(name__in=names).order_by("name").values_list("name", flat=True))
+def _destinations(request: HttpRequest) -> dict[str, str]:
+    """The chosen destinations by the names that they get in the mapping, no two of them alike."""
+    chosen = Destination.objects.filter(name__in=request.POST.getlist("destinations")).order_by("name")
+    named: dict[str, str] = {}
+    for row_name in chosen.values_list("name", flat=True):
+        # An import calls its rows `mapping:destination`.
+        short = row_name.rpartition(":")[2] or row_name
+        named[row_name if short in named else short] = row_name
+    return named
 
 
 def _specs_key(row: Source) -> str:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from dataclasses import dataclass
 from typing import Any
 
 from django.contrib import admin, messages
-from django.db.models import Count, F
+from django.db.models import Count
 from django.http import HttpRequest, HttpResponseRedirect
 from django.utils.html import format_html
 from django.utils.text import Truncator
@@ -18,37 +16,12 @@ from migrations_app.admin.endpoint_form import EndpointForm, endpoint_form
 from migrations_app.admin.endpoint_testing import TestedAdmin
 from migrations_app.admin.managing import ManagedElsewhere
 from migrations_app.admin.posting import Done, posted, url_of
+from migrations_app.admin.users_of import NAMED, users_of, why_kept
 from migrations_app.endpoints_io import DESTINATION, SOURCE, Row
-from migrations_app.enums import RunState
-from migrations_app.models import Destination, Mapping, Source, Stream
+from migrations_app.models import Destination, Source
 from migrations_app.templatetags.dms import ago, status
 
-#: Mappings that are named; more are counted.
-_NAMED = 50
 _NAME_LENGTH = 200
-
-
-@dataclass(frozen=True, slots=True)
-class User:
-    """A mapping that uses a source or destination.
-
-    Attributes:
-        mapping: It.
-        streams: Number of its streams, by the state of their last runs.
-    """
-
-    mapping: Mapping
-    streams: Counter[str]
-
-    @property
-    def states(self) -> list[tuple[str, int]]:
-        """The states with their numbers; a template would take a counter's methods for its keys."""
-        return sorted(self.streams.items())
-
-    @property
-    def count(self) -> int:
-        """Number of its streams."""
-        return self.streams.total()
 
 
 class EndpointAdmin(ManagedElsewhere, TestedAdmin, BaseAdmin):
@@ -86,7 +59,7 @@ class EndpointAdmin(ManagedElsewhere, TestedAdmin, BaseAdmin):
             name, of = ("test", row) if row is not None else ("test_new", self.model)
             context["test_url"] = url_of(of, name)
         if row is not None:
-            context |= {"users": users_of(row), "users_more": max(0, row.mapping_count - _NAMED)}
+            context |= {"users": users_of(row), "users_more": max(0, row.mapping_count - NAMED)}
             context |= {"noun": self.kind.noun, "may_add": self.has_add_permission(request)}
         return super().render_change_form(request, context, *args, **kwargs)
 
@@ -94,7 +67,7 @@ class EndpointAdmin(ManagedElsewhere, TestedAdmin, BaseAdmin):
         """One that mappings use stays."""
         row = self.get_object(request, object_id)
         if row is not None and self.has_delete_permission(request, row) and row.mapping_count:
-            messages.error(request, _why_kept(row, self.kind.noun))
+            messages.error(request, why_kept(row, self.kind.noun))
             return HttpResponseRedirect(self.page_of(request, row))
         return super().delete_view(request, object_id, extra_context)
 
@@ -127,36 +100,6 @@ class EndpointAdmin(ManagedElsewhere, TestedAdmin, BaseAdmin):
     def _form_class(self) -> type[EndpointForm]:
         form: Any = self.form
         return form  # type: ignore[no-any-return]
-
-
-def users_of(row: Row) -> list[User]:
-    """The mappings that use a source or destination, with the states of their streams."""
-    mappings = list(row.mappings.order_by("pk").distinct()[:_NAMED])
-    streams = Stream.objects.filter(mapping__in=mappings, active=True)
-    if isinstance(row, Destination):
-        streams = streams.filter(
-            mapping__named_destinations__destination=row,
-            destination_name=F("mapping__named_destinations__name"),
-        )
-    running = streams.filter(runs__state=RunState.RUNNING).values_list("pk", flat=True)
-    running_pks = set(running)
-    found: dict[str, Counter[str]] = {mapping.pk: Counter() for mapping in mappings}
-    for pk, mapping_id, paused, last in streams.values_list("pk", "mapping_id", "paused", "totals__last_state"):
-        found[mapping_id][_state(pk in running_pks, paused, last)] += 1
-    return [User(mapping, found[mapping.pk]) for mapping in mappings]
-
-
-def _state(is_running: bool, paused: bool, last: str | None) -> str:
-    if is_running:
-        return "running"
-    return "paused" if paused else last or "never run"
-
-
-def _why_kept(row: Row, noun: str) -> str:
-    names = list(row.mappings.order_by("pk").values_list("pk", flat=True).distinct())
-    shown = ", ".join(names[:10]) + (f" and {len(names) - 10} more" if len(names) > 10 else "")
-    verb = "read from" if noun == "source" else "write to"
-    return f"{row.name} cannot be deleted: these mappings {verb} it: {shown}. Delete them, or give them another {noun}."
 
 
 def _free_name(row: Row) -> str:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import groupby
 from typing import Any
 
-from django.core.cache import cache
 from django.utils import timezone
 
 from connectors.verbs import FoundTable, KeyCandidate
@@ -22,6 +22,10 @@ from migrations_app.verbs.discover import discover_source
 PAGE_ROWS = 200
 #: How long an answer of the source serves the searches and pages of whoever looks at it.
 _KEPT_S = 600
+#: Of as many sources, in the memory of this process: Django's cache would copy 10,000 tables for each search.
+_KEPT_COUNT = 8
+_kept: dict[tuple[int, datetime], Catalog] = {}
+_lock = threading.Lock()
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,13 +145,21 @@ def catalog_of(row: Source, *, anew: bool) -> Catalog:
         MappingError, SecretUnreadableError, ConnectorError: It cannot be asked.
         BusyError: Not now.
     """
-    key = f"dms:catalog:{row.pk}:{row.updated_at.timestamp()}"
-    known: Catalog | None = None if anew else cache.get(key)
-    if known is None:
+    key = (row.pk, row.updated_at)
+    known = None if anew else _kept.get(key)
+    if known is None or (timezone.now() - known.asked_at).total_seconds() > _KEPT_S:
         with one_of_few():
             known = Catalog(timezone.now(), tuple(discover_source(row)))
-        cache.set(key, known, _KEPT_S)
+        _keep(key, known)
     return known
+
+
+def _keep(key: tuple[int, datetime], catalog: Catalog) -> None:
+    with _lock:
+        _kept.pop(key, None)
+        _kept[key] = catalog
+        for oldest in list(_kept)[:-_KEPT_COUNT]:
+            del _kept[oldest]
 
 
 def schemas_of(catalog: Catalog, search: str) -> list[SchemaRows]:

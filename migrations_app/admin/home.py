@@ -7,7 +7,9 @@ every minute. The charts are those of the moment at which the page was opened.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
+from urllib.parse import urlencode
 
 from django.contrib import admin
 from django.http import HttpRequest
@@ -16,6 +18,7 @@ from django.utils import timezone
 
 from migrations_app import formats
 from migrations_app.admin.charts import Series, stacked_bars
+from migrations_app.enums import RunState
 from migrations_app.monitoring import ahead, at_work, first_steps, freshness, health, history
 from migrations_app.monitoring.history import OUTCOMES, Slot
 from migrations_app.settings_io import schedule_settings
@@ -72,7 +75,13 @@ def now(request: HttpRequest) -> dict[str, Any]:
         }
         for check in health.checks()
     ]
-    return {"checks": checks, "at_work": found, "ask_again_s": _IDLE_S if found.is_idle else _BUSY_S}
+    all_running = run_list(RunState.RUNNING)
+    return {
+        "checks": checks,
+        "at_work": found,
+        "all_running": all_running,
+        "ask_again_s": _IDLE_S if found.is_idle else _BUSY_S,
+    }
 
 
 def outlook(request: HttpRequest) -> dict[str, Any]:  # noqa: ARG001 - the same shape as `now`
@@ -168,7 +177,14 @@ def _outcomes(slots: Sequence[Slot]) -> list[Series]:
     ]
 
 
-def _sums(slots: Sequence[Slot]) -> list[tuple[str, int]]:
-    """Outcome and number of runs; what went well is told even when there is nothing of it."""
-    sums = {str(outcome): sum(slot.runs[outcome] for slot in slots) for outcome in OUTCOMES}
-    return [(word, count) for word, count in sums.items() if count or word == OUTCOMES[0]]
+def _sums(slots: Sequence[Slot]) -> list[tuple[str, int, str]]:
+    """Outcome, number of runs and where they are listed; what went well is told even when there is nothing of it."""
+    sums = {outcome: sum(slot.runs[outcome] for slot in slots) for outcome in OUTCOMES}
+    shown = {outcome: count for outcome, count in sums.items() if count or outcome == OUTCOMES[0]}
+    return [(str(outcome), count, run_list(outcome, slots[0].begin)) for outcome, count in shown.items()]
+
+
+def run_list(state: RunState, since: datetime | None = None) -> str:
+    """The list of all runs in that state, from a time in the settings' zone on."""
+    asked = {"state__exact": str(state)} | ({"since": f"{since:%Y-%m-%dT%H:%M}"} if since else {})
+    return f"{reverse('admin:migrations_app_run_changelist')}?{urlencode(asked)}"

@@ -12,6 +12,7 @@ from typing import Any
 
 from connectors import mapping as contract
 from connectors.mapping.address import parse_address
+from connectors.mapping.env import is_reference
 from connectors.mapping.files import MAX_BYTES, load_text
 from connectors.mapping.sketch import ENDINGS, sketch
 from connectors.mapping.source import DEFAULT_PGSQL_PORT
@@ -34,7 +35,7 @@ class Missing:
         kind: source or destination.
         name: What the text calls it; empty for the source.
         why: What is there instead, and what to do.
-        initial: What its form can be filled with, by key of the document; no secret.
+        initial: What its form can be filled with, by key of the document; references, and no secret.
     """
 
     kind: EndpointKind
@@ -204,7 +205,11 @@ def _other_secrets(kind: EndpointKind, row: Row, part: Mapping[str, Any]) -> boo
 
 def _initial(kind: EndpointKind, part: Mapping[str, Any], wanted: str) -> dict[str, str]:
     hidden = documents.secret_keys(kind.contracts[part[kind.type_key]])
-    shown = {key: str(value) for key, value in part.items() if key not in hidden and isinstance(value, str | int)}
+    shown = {
+        key: str(value)
+        for key, value in part.items()
+        if isinstance(value, str | int) and (key not in hidden or is_reference(str(value)))
+    }
     return ({"name": wanted} if wanted else {}) | shown
 
 

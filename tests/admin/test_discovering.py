@@ -7,7 +7,6 @@ import time
 from typing import Any
 
 import pytest
-from django.core.cache import cache
 from django.test import Client
 from django.urls import reverse
 
@@ -31,12 +30,6 @@ CREATE VIEW names AS SELECT id FROM customers;
 INSERT INTO sales.orders (code, updated_at) SELECT n, CASE WHEN n > 25 THEN now() END FROM generate_series(1, 100) n;
 ANALYZE;
 """
-
-
-@pytest.fixture(autouse=True)
-def no_memory() -> None:
-    """What one test's source held is not another's."""
-    cache.clear()
 
 
 @pytest.fixture
@@ -159,7 +152,7 @@ def test_ticked_tables_become_a_draft_that_nobody_has_saved(
         "id": "copy-shop",
         "document": {
             "source": source.name,
-            "destinations": ["warehouse"],
+            "destinations": {"warehouse": "warehouse"},
             "tables": [
                 {
                     "table_name": "customers",
@@ -222,6 +215,22 @@ def test_more_tables_than_a_page_holds_are_refused_with_the_ways_out(
     )
     form = {"mapping_id": "many", "choices": choices(schemas=("many",))}
     assert "201 tables are ticked" in admin_client.post(do("source", "draft", source.pk), form).content.decode()
+
+
+def test_destinations_keep_names_of_their_own_in_the_mapping(admin_client: Client, source: Source) -> None:
+    for name in ("a:lake", "b:lake", "other"):
+        Destination.objects.create(name=name, destination_type="s3", config={"s3_bucket_name": "lake"})
+    form = {"mapping_id": "shop", "destinations": ["a:lake", "b:lake", "other"], "choices": choices("orders")}
+    drafted = draft_of(admin_client, admin_client.post(do("source", "draft", source.pk), form))
+    assert drafted["document"]["destinations"] == {"lake": "a:lake", "b:lake": "b:lake", "other": "other"}
+
+
+def test_editor_opens_with_the_ticked_tables(admin_client: Client, source: Source, warehouse: Destination) -> None:
+    form = {"mapping_id": "copy-shop", "destinations": [warehouse.name], "choices": choices("sales.orders")}
+    answer = admin_client.post(do("source", "draft", source.pk), form)
+    page = admin_client.get(answer.headers["HX-Redirect"]).content.decode()
+    for value in ("copy-shop", "sales.orders", "warehouse", "updated_at"):
+        assert f'value="{value}"' in page
 
 
 def test_old_drafts_do_not_pile_up_in_the_session(admin_client: Client, source: Source) -> None:

@@ -39,7 +39,7 @@ def posted(found: Any) -> dict[str, Any]:
     """What the browser would send if the page were saved as it was opened."""
     forms = [found.context["adminform"].form]
     formsets = [each.formset for each in found.context["inline_admin_formsets"]]
-    sent = {}
+    sent: dict[str, Any] = {}
     for form in [*forms, *(form for formset in formsets for form in formset.forms)]:
         for bound in form:
             given: Any = bound.value()
@@ -121,7 +121,7 @@ tables: [{table_name: orders, cron: self-managed, mode: dumping}]
 
 def test_what_is_not_stored_is_named_with_a_form_to_add_it_that_holds_no_secret() -> None:
     store_ends(raw_mapping())
-    other = WAREHOUSE | {"url": "other.example", "password": "very-secret"}
+    other = WAREHOUSE | {"url": "other.example", "password": "very-secret", "certificate_file": "env:PG_CA"}
     raw = raw_mapping(destination={"warehouse": WAREHOUSE, "copy": other})
     text = dump_json(parse_mapping(raw), reveal=True)
 
@@ -139,7 +139,19 @@ def test_what_is_not_stored_is_named_with_a_form_to_add_it_that_holds_no_secret(
         "pgsql__db_name": "dwh",
         "pgsql__username": "writer",
         "pgsql__schema": "shop",
+        "pgsql__certificate_file": "env:PG_CA",
     }
+
+
+def test_a_reference_in_place_of_a_secret_goes_along() -> None:
+    store_ends(raw_mapping())
+    raw = raw_mapping(destination={"warehouse": WAREHOUSE | {"url": "other.example"}})
+    client = editor("add_destination")
+
+    (link,) = re.findall(r'href="([^"]+)"', paste(client, dump_python(parse_mapping(raw))).content.decode())
+
+    assert client.get(unescape(link)).status_code == 200
+    assert parse_qs(urlsplit(unescape(link)).query)["pgsql__password"] == ["env:DEST_PASSWORD"]
 
 
 def test_an_end_at_the_same_address_that_differs_is_not_taken_for_it() -> None:

@@ -28,7 +28,7 @@ def test_page_names_the_mappings_that_use_it_with_their_states(admin_client: Cli
     for page in (url(Source, "change", mapping.source.pk), url(Destination, "change", Destination.objects.get().pk)):
         answer = admin_client.get(page)
         (user,) = shown_by(answer)["users"]
-        assert (user.mapping.pk, dict(user.streams)) == ("shop", {"running": 1, "failed": 1, "never run": 1})
+        assert (user.mapping.pk, user.standings) == ("shop", (("Failing", 1), ("Running", 1), ("Never run", 1)))
         assert url(type(mapping), "change", "shop") in answer.content.decode()
 
 

@@ -18,6 +18,7 @@ from connectors.errors import ConnectorError
 from connectors.mapping import SELF_MANAGED, Issue, MappingError
 from connectors.mapping.sketch import ENDINGS, FORMATS
 from migrations_app import secrets, streams
+from migrations_app.admin import slots
 from migrations_app.admin.editor import opening
 from migrations_app.admin.editor.reading import Entered, read_form, read_stored
 from migrations_app.admin.pages import fragment
@@ -76,13 +77,17 @@ class Editor:
         context: dict[str, Any] = {"table": table}
         try:
             wanted = self._wanted(entered)
-            context["found"] = drafts.preview(wanted, table)
+            with slots.one_of_few():
+                context["found"] = drafts.preview(wanted, table)
         except MappingError as error:
             context["issues"] = _with_targets(error, entered)
         except ConnectorError as error:
             context["refusal"] = drafts.refusal_of(error)
-        except secrets.SecretUnreadableError as error:
-            context["refusal"] = drafts.Refusal("mapping", str(error), may_pass=False)
+        except (secrets.SecretUnreadableError, slots.BusyError) as error:
+            may_pass = isinstance(error, slots.BusyError)
+            context["refusal"] = drafts.Refusal(
+                "this service" if may_pass else "mapping", str(error), may_pass=may_pass
+            )
         return fragment(request, "parts/draft_preview.html", **context)
 
     @posted(f"{_APP}.run_mapping", on_list=True, is_audited=False)
@@ -92,13 +97,18 @@ class Editor:
         # Windows and queries hold keys and bookmarks of rows.
         context: dict[str, Any] = {"may_see_positions": request.user.has_perm(f"{_APP}.view_checkpoint")}
         try:
-            context["plan"] = drafts.plan(self._wanted(entered), table=request.POST.get("table") or None)
+            wanted = self._wanted(entered)
+            with slots.one_of_few():
+                context["plan"] = drafts.plan(wanted, table=request.POST.get("table") or None)
         except MappingError as error:
             context["issues"] = _with_targets(error, entered)
         except ConnectorError as error:
             context["refusal"] = drafts.refusal_of(error)
-        except secrets.SecretUnreadableError as error:
-            context["refusal"] = drafts.Refusal("mapping", str(error), may_pass=False)
+        except (secrets.SecretUnreadableError, slots.BusyError) as error:
+            may_pass = isinstance(error, slots.BusyError)
+            context["refusal"] = drafts.Refusal(
+                "this service" if may_pass else "mapping", str(error), may_pass=may_pass
+            )
         return fragment(request, "parts/draft_plan.html", **context)
 
     @posted(f"{_APP}.view_mapping", on_list=True, is_audited=False)
