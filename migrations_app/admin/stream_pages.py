@@ -18,8 +18,8 @@ from migrations_app.admin.pages import fragment, page
 from migrations_app.admin.posting import shown, url_of
 from migrations_app.admin.run_charts import duration_chart, rows_chart, strip_of
 from migrations_app.admin.stream_actions import active_run
-from migrations_app.enums import Noun
-from migrations_app.models import AuditEntry, DataCheck, Destination, SpecRow, Stream
+from migrations_app.enums import ACTIVE_STATES, Noun
+from migrations_app.models import AuditEntry, DataCheck, Destination, Run, SpecRow, Stream
 from migrations_app.models.specs import SPEC_ROWS
 from migrations_app.scheduling import words
 from migrations_app.settings_io import schedule_settings
@@ -80,14 +80,16 @@ def _found(pk: Any) -> Stream | None:
 
 
 def _live(stream: Stream) -> dict[str, Any]:
-    run = active_run(stream)
+    newest = Run.objects.filter(stream=stream).order_by("-created_at").first()
+    run = newest if newest is not None and newest.state in ACTIVE_STATES else active_run(stream)
     check: DataCheck | None = getattr(stream, "data_check", None)
     is_checking = check is not None and checking.is_going_on(check)
     return {
         "verdict": verdict(stream),
         "run": run,
         "is_busy": run is not None or is_checking,
-        "seen": f"{run.pk if run else ''}-{run.state if run else ''}-{is_checking}",
+        # A run may begin and end between two looks.
+        "seen": f"{newest.pk} {newest.state} {is_checking}" if newest is not None else f"{is_checking}",
     }
 
 

@@ -116,15 +116,24 @@ def test_piece_is_asked_for_again_until_something_begins_or_ends() -> None:
     def look(seen: str) -> Any:
         return client.get(url_of(stream, "live"), {"seen": seen})
 
-    assert "every 30s" in look("--False").content.decode()
+    assert "every 10s" in look("False").content.decode()
     run = runs.queue(stream, trigger=TriggerKind.CLI)
-    assert look("--False").headers["HX-Refresh"] == "true"
+    assert look("False").headers["HX-Refresh"] == "true"
     runs.claim(run)
-    answer = look(f"{run.pk}-running-False")
+    answer = look(f"{run.pk} running False")
     assert "HX-Refresh" not in answer.headers
     assert "every 2s" in answer.content.decode()
     runs.succeed(run, RunReport())
-    assert look(f"{run.pk}-running-False").headers["HX-Refresh"] == "true"
+    assert look(f"{run.pk} running False").headers["HX-Refresh"] == "true"
+
+
+def test_run_that_began_and_ended_between_two_looks_is_noticed() -> None:
+    stream = make_stream()
+    make_run(stream, state="succeeded")
+
+    answer = person(*VIEWER).get(url_of(stream, "live"), {"seen": "False"})
+
+    assert answer.headers["HX-Refresh"] == "true"
 
 
 def test_page_is_only_looked_at() -> None:
@@ -158,5 +167,5 @@ def test_action_leads_back_to_the_page() -> None:
     answer: Any = person(*OPERATOR).post(url_of(stream, "pause"))
 
     assert answer.headers["Location"] == url(Stream, "change", stream.pk)
-    assert "Paused" in see(person(*VIEWER, name="bob"), stream, "live", seen="--False")
+    assert "Paused" in see(person(*VIEWER, name="bob"), stream, "live", seen="False")
     assert post(person(*OPERATOR, name="eve"), stream, "resume")
