@@ -52,7 +52,7 @@ class DiscoveringAdmin:
             may_change=request.user.has_perm("migrations_app.change_mapping"),
         )
 
-    def response_post_save_add(self, request: HttpRequest, obj: Source) -> HttpResponse:
+    def response_post_save_add(self, request: HttpRequest, obj: Source) -> HttpResponseRedirect:
         """Once a source is saved, its tables are to be chosen."""
         if request.user.has_perm(_MAY_LOOK):
             return HttpResponseRedirect(url_of(obj, "discover"))

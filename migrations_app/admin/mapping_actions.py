@@ -9,6 +9,7 @@ from django.http import HttpRequest
 from django.urls import reverse
 
 from migrations_app import starting
+from migrations_app.admin.auditing import records_itself
 from migrations_app.admin.posting import Done, Refused, posted
 from migrations_app.admin.refusing import refusing
 from migrations_app.admin.selected import each_of
@@ -98,6 +99,7 @@ class MappingActions:
         said = f"{made.mapping} says what {mapping} says. It is disabled, and nothing of it has run."
         return Done(said, to=to, details={"new mapping": made.mapping.pk})
 
+    @records_itself
     @admin.action(description="Run now", permissions=["run"])
     def run_now(self, request: HttpRequest, queryset: Any) -> None:
         """Run the selected mappings: by the workers, or without one each in a process of its own."""
@@ -108,6 +110,7 @@ class MappingActions:
 
         each_of(request, queryset, "run", run)
 
+    @records_itself
     @admin.action(description="Pause", permissions=["run"])
     def pause(self, request: HttpRequest, queryset: Any) -> None:
         """Schedule nothing of the selected mappings, wherever they are kept."""
@@ -118,6 +121,7 @@ class MappingActions:
 
         each_of(request, queryset, "disable", pause)
 
+    @records_itself
     @admin.action(description="Resume", permissions=["run"])
     def resume(self, request: HttpRequest, queryset: Any) -> None:
         """Schedule the selected mappings and all their streams again."""

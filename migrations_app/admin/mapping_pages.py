@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 from django.contrib import admin
 from django.core.paginator import Paginator
 from django.db.models import Count, Max, Min, Q, QuerySet, Sum
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import HttpRequest, HttpResponseRedirect
 from django.http.response import HttpResponseBase
 from django.urls import reverse
 from django.utils.html import format_html
@@ -121,11 +121,11 @@ class MappingPages:
         """How the mapping and the streams of one page of it stand now."""
         return fragment(request, "parts/mapping_live.html", is_piece=True, **_standing(request, mapping))
 
-    def response_post_save_add(self, request: HttpRequest, obj: Mapping) -> HttpResponse:  # noqa: ARG002 - Django's signature
+    def response_post_save_add(self, request: HttpRequest, obj: Mapping) -> HttpResponseRedirect:  # noqa: ARG002 - Django's signature
         """Once it is saved, it is to be run."""
         return HttpResponseRedirect(overview_url(obj))
 
-    def response_post_save_change(self, request: HttpRequest, obj: Mapping) -> HttpResponse:  # noqa: ARG002 - Django's signature
+    def response_post_save_change(self, request: HttpRequest, obj: Mapping) -> HttpResponseRedirect:  # noqa: ARG002 - Django's signature
         """The same after a change."""
         return HttpResponseRedirect(overview_url(obj))
 

@@ -8,6 +8,7 @@ from django.contrib import admin
 from django.http import HttpRequest
 from django.utils.safestring import SafeString
 
+from migrations_app.admin.auditing import records_itself
 from migrations_app.admin.base import BaseAdmin
 from migrations_app.admin.selected import each_of
 from migrations_app.admin.standing_lists import (
@@ -111,11 +112,13 @@ class StreamAdmin(StreamPages, StreamActions, StreamRereading, BaseAdmin):
         """Running is a permission of its own."""
         return request.user.has_perm("migrations_app.run_mapping")
 
+    @records_itself
     @admin.action(description="Run now", permissions=["run"])
     def run_now(self, request: HttpRequest, queryset: Any) -> None:
         """Run the selected streams: by the workers, or without one each in a process of its own."""
         each_of(request, queryset, "run", lambda stream: run_stream(stream, name_of(request.user)))
 
+    @records_itself
     @admin.action(description="Pause", permissions=["run"])
     def pause_all(self, request: HttpRequest, queryset: Any) -> None:
         """Schedule nothing of the selected streams."""
@@ -126,6 +129,7 @@ class StreamAdmin(StreamPages, StreamActions, StreamRereading, BaseAdmin):
 
         each_of(request, queryset.filter(paused=False), "pause", pause)
 
+    @records_itself
     @admin.action(description="Resume", permissions=["run"])
     def resume_all(self, request: HttpRequest, queryset: Any) -> None:
         """Schedule the selected streams again."""

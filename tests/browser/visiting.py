@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from playwright.sync_api import Browser, ConsoleMessage, Dialog, Page, Request, Response
+from playwright.sync_api import Browser, ConsoleMessage, Dialog, Page, Request, Response, expect
 
 from tests.browser.people import Role
 from tests.browser.site import Site
@@ -17,7 +17,7 @@ _GIVEN_UP = "net::ERR_ABORTED"
 #: Lines of the console that tell of an answer which is looked at by itself.
 _OF_ANSWERS = ("Failed to load resource", "Response Status Error Code")
 #: How long a step of a test waits for what it needs.
-_PATIENCE_MS = 10_000
+_PATIENCE_MS = 30_000
 
 
 @dataclass
@@ -56,6 +56,9 @@ class Complaints:
         self.found.append(f"dialog: {dialog.message}")
         dialog.dismiss()
 
+
+# Playwright's own five seconds are short on a machine that does other things too.
+expect.set_options(timeout=_PATIENCE_MS)
 
 _complaints: dict[Page, Complaints] = {}
 
