@@ -2,29 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from migrations_app.enums import EventLevel
-from migrations_app.models import Run, RunEvent, Stream
+from migrations_app.error_guide import guide_of
+from migrations_app.models import Run, Stream
 
 #: How many runs strips and charts show.
 SHOWN_RUNS = 50
 #: How far back changes of columns are looked for, in runs.
 _SEARCHED_RUNS = 500
 _MOST_CHANGES = 20
-#: The event of a run that has given the destination's table new columns begins so.
-ADDED = "new columns at the destination: "
-#: What connectors say of columns that are not what they were; tests run real changes and find them by these.
-_PHRASES = (
-    "columns were added or changed",
-    "in columns that changed",
-    "the source has no column ",
-    "got a new label",
-)
+#: What connectors say of changes that no column of their own stands for; tests run real changes and find them by these.
+_PHRASES = ("the source has no column ", "got a new label")
 _REFUSED = "SchemaMismatch"
 
 
@@ -54,6 +46,11 @@ class PastRun:
     is_backfill: bool
 
     @property
+    def cause(self) -> str:
+        """What its class of error means, for those who may not see its message; empty for other ends."""
+        return guide_of(self.error_class).cause if self.error_class else ""
+
+    @property
     def rows(self) -> int:
         """Rows that it changed at the destination."""
         return self.inserted + self.updated + self.deleted
@@ -64,6 +61,7 @@ class SchemaChange:
     """Columns that are not what they were, as one run has met them.
 
     Attributes:
+        words: The columns and what became of them; an error's own words can name a key.
         is_refused: True when the run ended with it, and somebody has to decide.
     """
 
@@ -86,24 +84,18 @@ def last_runs(stream: Stream, count: int = SHOWN_RUNS) -> list[PastRun]:
 
 
 def schema_changes(stream: Stream) -> list[SchemaChange]:
-    """Changes of columns that the stream's runs have met, the newest first: two queries."""
+    """Changes of columns that the stream's runs have met, the newest first: one query."""
     newest = Run.objects.filter(stream=stream).order_by("-created_at")
-    runs = list(newest.values("id", "created_at", "warnings", "error_class", "error_message")[:_SEARCHED_RUNS])
-    events = RunEvent.objects.filter(run__stream=stream, level=EventLevel.INFO, message__startswith=ADDED)
-    changes = [SchemaChange(at, run, message, is_refused=False) for at, run, message in _added(events)]
-    for row in runs:
-        changes += [
-            SchemaChange(row["created_at"], row["id"], words, is_refused=False) for words in _told(row["warnings"])
-        ]
-        if row["error_class"] == _REFUSED:
-            changes.append(SchemaChange(row["created_at"], row["id"], row["error_message"], is_refused=True))
-    changes.sort(key=lambda change: change.at, reverse=True)
-    return _without_repeats(changes)[:_MOST_CHANGES]
-
-
-def added_sentence(columns: Iterable[str]) -> str:
-    """What a run's log says of columns that the destination's table did not have."""
-    return f"{ADDED}{', '.join(columns)}"
+    columns = ("id", "created_at", "warnings", "error_class", "error_message", "progress__altered")
+    changes: dict[str, SchemaChange] = {}
+    for row in newest.values(*columns)[:_SEARCHED_RUNS]:
+        at, run_id = row["created_at"], row["id"]
+        is_refused = row["error_class"] == _REFUSED
+        said = [*_altered(row["progress__altered"]), *_told(row["warnings"])]
+        said += [row["error_message"]] if is_refused else []
+        # What run after run says again is shown once, with the run that said it first.
+        changes |= {words: SchemaChange(at, run_id, words, is_refused=is_refused) for words in said}
+    return sorted(changes.values(), key=lambda change: change.at, reverse=True)[:_MOST_CHANGES]
 
 
 def _past(row: dict[str, Any]) -> PastRun:
@@ -113,17 +105,9 @@ def _past(row: dict[str, Any]) -> PastRun:
     return PastRun(**row, seconds=seconds, is_backfill=bool(request))
 
 
-def _added(events: Any) -> list[tuple[datetime, UUID, str]]:
-    return list(events.order_by("-id").values_list("at", "run_id", "message")[:_MOST_CHANGES])
+def _altered(columns: dict[str, str] | None) -> list[str]:
+    return [", ".join(f"{name} ({words})" for name, words in sorted(columns.items()))] if columns else []
 
 
 def _told(warnings: list[str]) -> list[str]:
     return [warning for warning in warnings if any(phrase in warning for phrase in _PHRASES)]
-
-
-def _without_repeats(changes: Sequence[SchemaChange]) -> list[SchemaChange]:
-    """A sentence that run after run says again is shown once, with the run that said it first."""
-    first: dict[str, SchemaChange] = {}
-    for change in changes:
-        first[change.words] = change
-    return sorted(first.values(), key=lambda change: change.at, reverse=True)

@@ -33,7 +33,7 @@ from connectors.base import RunReport
 from connectors.errors import ConnectorError
 from connectors.faults import FaultPoint, pass_point
 from connectors.mapping import MappingError
-from migrations_app import history, mirror, notify, resumption, runs
+from migrations_app import mirror, notify, resumption, runs
 from migrations_app.enums import EventLevel, StopReason
 from migrations_app.live import LiveRecord
 from migrations_app.log_context import belonging_to
@@ -252,8 +252,6 @@ class _Execution:
             case Ready(prepared):
                 for note in prepared.notes:
                     self._report.warn(note)
-                if prepared.added_columns:
-                    runs.log(self._run, EventLevel.INFO, history.added_sentence(prepared.added_columns))
             case Committed(commit):
                 pass_point(FaultPoint.BEFORE_CHECKPOINT)
                 is_progress = self._reconnecting.committed(commit.position)

@@ -14,7 +14,7 @@ from django.utils.safestring import SafeString, mark_safe
 from django.views.decorators.cache import never_cache
 from django.views.decorators.csrf import csrf_protect
 
-from migrations_app import second_step
+from migrations_app import audit, second_step
 from migrations_app.admin.pages import page
 from migrations_app.admin.signing_in import CodeForm
 
@@ -38,39 +38,44 @@ def two_factor(request: HttpRequest) -> HttpResponseBase:
 
 
 def _setting_up(request: HttpRequest) -> HttpResponseBase:
+    user: Any = request.user
     if request.method != "POST":
-        return _page(request, is_required=second_step.is_required_of(request.user))
-    device = second_step.begin(request.user)
+        return _page(request, is_required=second_step.is_required_of(user))
+    device = second_step.begin(user)
     form = CodeForm(request.POST if "code" in request.POST else None)
     form.fields["code"].help_text = "The six digits that the app shows now."
     if form.is_valid():
-        codes = second_step.finish(request.user, form.cleaned_data["code"])
+        codes = second_step.finish(user, form.cleaned_data["code"])
         if codes is not None:
             device.refresh_from_db()
             second_step.admit(request, device)
+            audit.record(audit.actor_of(request), "second_factor_on", user)
             return _page(request, codes=codes, has_device=True)
-        form.refuse(request.user)
+        form.refuse(user)
     return _page(request, form=form, picture=_picture(device.config_url), secret=_in_groups(device))
 
 
 def _kept(request: HttpRequest) -> HttpResponseBase:
+    user: Any = request.user
     form = CodeForm(request.POST or None)
     codes: list[str] | None = None
     if form.is_valid():
-        if second_step.verified_device(request.user, form.cleaned_data["code"]) is None:
-            form.refuse(request.user)
+        if second_step.verified_device(user, form.cleaned_data["code"]) is None:
+            form.refuse(user)
         elif "remove" in request.POST:
-            second_step.remove(request.user)
+            second_step.remove(user)
+            audit.record(audit.actor_of(request), "second_factor_off", user)
             messages.success(request, "Your second factor is removed: the password alone lets you in.")
             return redirect("two_factor")
         else:
-            codes = second_step.new_recovery_codes(request.user)
+            codes = second_step.new_recovery_codes(user)
+            audit.record(audit.actor_of(request), "new_recovery_codes", user)
     return _page(
         request,
         form=form if codes is None else None,
         codes=codes,
         has_device=True,
-        codes_left=second_step.codes_left(request.user),
+        codes_left=second_step.codes_left(user),
     )
 
 

@@ -10,7 +10,7 @@ from typing import Any
 from django.apps import apps
 from django.contrib import admin
 from django.core.exceptions import PermissionDenied
-from django.http import Http404, HttpRequest, StreamingHttpResponse
+from django.http import Http404, HttpRequest, HttpResponse, StreamingHttpResponse
 from django.http.response import HttpResponseBase
 from django.urls import reverse
 
@@ -52,7 +52,7 @@ class AuditEntryAdmin(ReadOnlyAdmin):
     list_per_page = 50
     list_before_template = "parts/audit_downloads.html"
 
-    def change_view(self, request: HttpRequest, object_id: str, *_: Any, **__: Any) -> HttpResponseBase:
+    def change_view(self, request: HttpRequest, object_id: str, *_: Any, **__: Any) -> HttpResponse:
         """One entry, with what was and what is side by side."""
         if not self.has_view_permission(request):
             raise PermissionDenied

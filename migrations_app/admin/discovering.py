@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 from django.utils.text import slugify
 
@@ -16,7 +16,7 @@ from migrations_app.admin import found, slots
 from migrations_app.admin.editor import opening
 from migrations_app.admin.found import Catalog
 from migrations_app.admin.pages import fragment, page
-from migrations_app.admin.posting import posted, shown
+from migrations_app.admin.posting import posted, shown, url_of
 from migrations_app.audit import actor_of, record
 from migrations_app.models import Destination, Mapping, Source
 from migrations_app.verbs import choosing, registering
@@ -51,6 +51,12 @@ class DiscoveringAdmin:
             may_add=request.user.has_perm("migrations_app.add_mapping"),
             may_change=request.user.has_perm("migrations_app.change_mapping"),
         )
+
+    def response_post_save_add(self, request: HttpRequest, obj: Source) -> HttpResponseRedirect:
+        """Once a source is saved, its tables are to be chosen."""
+        if request.user.has_perm(_MAY_LOOK):
+            return HttpResponseRedirect(url_of(obj, "discover"))
+        return super().response_post_save_add(request, obj)  # type: ignore[misc, no-any-return]
 
     @shown(_MAY_LOOK)
     def found(self, request: HttpRequest, row: Source) -> HttpResponse:

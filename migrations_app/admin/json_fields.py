@@ -10,7 +10,10 @@ from django.core.exceptions import ValidationError
 
 
 class JsonFormField(forms.JSONField):
-    """A field of JSON that names the line and column of a mistake."""
+    """A field of JSON that names the line and column of a mistake; nothing is shown as nothing, and not as `null`."""
+
+    #: What nothing stands for.
+    when_empty: type[dict[str, Any]] | None = None
 
     def to_python(self, value: Any) -> Any:
         """Read the text.
@@ -19,9 +22,14 @@ class JsonFormField(forms.JSONField):
             ValidationError: It is no JSON; with its place, and what is usual there.
         """
         try:
-            return super().to_python(value)
+            found = super().to_python(value)
         except ValidationError:
             raise ValidationError(_sentence(str(value))) from None
+        return self.when_empty() if found is None and self.when_empty else found
+
+    def prepare_value(self, value: Any) -> Any:
+        """The text that shows the value."""
+        return "" if value is None or value == {} else super().prepare_value(value)
 
 
 def _sentence(text: str) -> str:

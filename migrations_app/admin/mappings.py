@@ -9,20 +9,20 @@ from django.contrib import admin, messages
 from django.http import HttpRequest
 
 from connectors.mapping import RedisConfig
-from migrations_app import secrets, starting
+from migrations_app import secrets
 from migrations_app.admin.base import BaseAdmin
 from migrations_app.admin.editor import opening
 from migrations_app.admin.editor.keys import rules_of
 from migrations_app.admin.editor.pages import Editor
 from migrations_app.admin.managing import ManagedElsewhere, origin_of
-from migrations_app.admin.run_action import may_start
+from migrations_app.admin.mapping_actions import MappingActions
+from migrations_app.admin.mapping_pages import MappingPages
 from migrations_app.admin.secret_fields import SecretFormField
 from migrations_app.admin.specs import SPEC_INLINES, DestinationInline, MappingPartFormSet, SpecInline
 from migrations_app.endpoints_io import part_issues
 from migrations_app.enums import ACTIVE_STATES, Noun
 from migrations_app.models import Mapping, Run, RunEvent, Stream
 from migrations_app.streams import sync_streams
-from migrations_app.verbs import pausing
 
 _AT_A_GLANCE = 3
 _REDIS = {"redis_url": "redis.url", "redis_password": "redis.password"}
@@ -79,12 +79,10 @@ class MappingForm(forms.ModelForm):  # type: ignore[type-arg]
 
 
 @admin.register(Mapping)
-class MappingAdmin(Editor, ManagedElsewhere, BaseAdmin):
+class MappingAdmin(MappingPages, MappingActions, Editor, ManagedElsewhere, BaseAdmin):
     """Jobs: what to copy from where to where, and when."""
 
     form = MappingForm
-    list_display = ("id", "source", "enabled", "kept", "description", "updated_at")
-    list_filter = ("enabled", "managed_by", "source__source_type")
     search_fields = ("id", "description")
     list_select_related = ("source",)
     autocomplete_fields = ("source",)
@@ -179,25 +177,3 @@ class MappingAdmin(Editor, ManagedElsewhere, BaseAdmin):
     def kept(self, mapping: Mapping) -> Any:
         """Where it is kept: here, or in a repository."""
         return origin_of(mapping)
-
-    @admin.action(description="Pause", permissions=["run"])
-    def pause(self, request: HttpRequest, queryset: Any) -> None:
-        """Schedule nothing of the selected mappings, wherever they are kept."""
-        for mapping in queryset:
-            pausing.pause(mapping)
-            messages.success(request, f"{mapping.pk} is not scheduled any more.")
-
-    @admin.action(description="Resume", permissions=["run"])
-    def resume(self, request: HttpRequest, queryset: Any) -> None:
-        """Schedule the selected mappings and all their streams again."""
-        for mapping in queryset:
-            pausing.resume(mapping)
-            messages.success(request, f"{mapping.pk} is scheduled again.")
-
-    @admin.action(description="Run now", permissions=["run"])
-    def run_now(self, request: HttpRequest, queryset: Any) -> None:
-        """Run the selected mappings: by the workers, or without one each in a process of its own."""
-        for mapping in queryset:
-            if may_start(request, mapping):
-                sentence = starting.start(mapping, requested_by=request.user.get_username())
-                messages.success(request, f"{sentence} Its runs appear under Runs.")

@@ -12,8 +12,7 @@ from django.contrib.auth.models import Group, Permission, User
 from django.core.exceptions import PermissionDenied
 from django.db import transaction
 from django.db.models import Exists, OuterRef, Q, QuerySet
-from django.http import HttpRequest
-from django.http.response import HttpResponseBase
+from django.http import HttpRequest, HttpResponse
 from django_otp.plugins.otp_totp.models import TOTPDevice
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget
@@ -65,7 +64,8 @@ class UserAdmin(DjangoUserAdmin, BaseAdmin):  # type: ignore[type-arg]
     def get_queryset(self, request: HttpRequest) -> QuerySet[User]:
         """With what the list shows of each."""
         apps = TOTPDevice.objects.filter(user=OuterRef("pk"), confirmed=True)
-        return super().get_queryset(request).prefetch_related("groups").annotate(second_factor=Exists(apps))
+        users: QuerySet[User] = super().get_queryset(request).prefetch_related("groups")
+        return users.annotate(second_factor=Exists(apps))
 
     def get_changeform_initial_data(self, request: HttpRequest) -> Any:
         """Whoever is added here is to use these pages."""
@@ -111,7 +111,7 @@ class UserAdmin(DjangoUserAdmin, BaseAdmin):  # type: ignore[type-arg]
         allowed = super().has_delete_permission(request, obj)
         return allowed and (obj is None or (obj.pk != request.user.pk and self._is_within(request, obj)))
 
-    def user_change_password(self, request: HttpRequest, id: str, form_url: str = "") -> HttpResponseBase:  # noqa: A002 - Django's signature
+    def user_change_password(self, request: HttpRequest, id: str, form_url: str = "") -> HttpResponse:  # noqa: A002 - Django's signature
         """The password and the audit log's entry of it change together."""
         user = self.get_object(request, id)
         if user is not None:

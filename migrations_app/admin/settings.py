@@ -7,6 +7,7 @@ from typing import Any
 
 from django.conf import settings
 from django.contrib import admin
+from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import redirect
@@ -53,6 +54,8 @@ class ServiceSettingsAdmin(BaseAdmin):
 
     def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
         """Lead to the only row, or to its making."""
+        if not self.has_view_permission(request):
+            raise PermissionDenied
         row = ServiceSettings.objects.first()
         if row is not None:
             return redirect(reverse("admin:migrations_app_servicesettings_change", args=(row.pk,)))

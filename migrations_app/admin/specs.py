@@ -181,6 +181,8 @@ class SpecInline(BaseStackedInline):
             return field
         if isinstance(field.widget, UnfoldAdminTextareaWidget):
             field.widget.attrs |= {"rows": 2, "spellcheck": "false"}
+        if isinstance(field, JsonFormField) and not db_field.null:
+            field.when_empty = dict
         if db_field.name == "cron":
             address = reverse(f"admin:{Mapping._meta.app_label}_mapping_see_cron_words")
             field.widget.attrs |= {"data-dms-cron": address, "spellcheck": "false", "autocomplete": "off"}

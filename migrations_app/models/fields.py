@@ -10,14 +10,27 @@ from django.core.exceptions import ValidationError
 from django.db import models
 
 
+class _Typed(str):
+    """Text as somebody has typed it, to be shown again as it is."""
+
+    __slots__ = ()
+
+
 class NamesFormField(forms.CharField):
     """One name, several separated by commas, or the word False, as the contract's keys take them.
 
     A name that itself holds a comma is written in JSON: ``"a,b"``, or ``["a,b", "c"]`` among others.
     """
 
+    def bound_data(self, data: Any, initial: Any) -> Any:
+        """Return what was typed: it is no name that would have to be written as a text yet."""
+        typed = super().bound_data(data, initial)
+        return _Typed(typed) if isinstance(typed, str) else typed
+
     def prepare_value(self, value: Any) -> Any:
         """Return the text that shows the value."""
+        if isinstance(value, _Typed):
+            return str(value)
         if value is False:
             return "False"
         if isinstance(value, str):

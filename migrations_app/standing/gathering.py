@@ -10,9 +10,18 @@ from django.db.models import OuterRef, QuerySet, Subquery
 from django.utils import timezone
 
 from migrations_app.enums import ACTIVE_STATES, RunState
-from migrations_app.models import Run, Stream
+from migrations_app.error_guide import guide_of
+from migrations_app.models import Mapping, Run, Stream
 from migrations_app.settings_io import schedule_settings
-from migrations_app.standing.judging import ActiveRun, Facts, LastRun, Verdict, of_stream
+from migrations_app.standing.judging import (
+    ActiveRun,
+    Facts,
+    LastRun,
+    Standing,
+    Verdict,
+    of_mapping,
+    of_stream,
+)
 
 _COLUMNS = {
     "is_part": "active",
@@ -61,6 +70,17 @@ def verdict(stream: Stream, now: datetime | None = None) -> Verdict:
     return verdicts(Stream.objects.filter(pk=stream.pk), now)[stream.pk]
 
 
+def mapping_verdicts(mappings: QuerySet[Mapping], now: datetime | None = None) -> dict[str, Verdict]:
+    """How each of these mappings stands, by its id: six queries."""
+    streams = Stream.objects.filter(mapping__in=mappings.order_by().values("pk"))
+    owners = dict(streams.order_by().values_list("pk", "mapping_id"))
+    standings: dict[str, list[Standing]] = {}
+    for pk, found in verdicts(streams, now).items():
+        standings.setdefault(owners[pk], []).append(found.standing)
+    enabled = mappings.order_by().values_list("pk", "enabled")
+    return {pk: of_mapping(standings.get(pk, ()), is_enabled=is_enabled) for pk, is_enabled in enabled}
+
+
 def _or_empty(name: str, value: Any) -> Any:
     return _EMPTY.get(name) if value is None else value
 
@@ -88,8 +108,13 @@ def _last_runs(streams: Sequence[int]) -> dict[int, LastRun]:
     newest = Run.objects.filter(stream=OuterRef("pk")).exclude(state__in=ACTIVE_STATES).order_by("-created_at")
     ids = Stream.objects.filter(pk__in=streams).order_by().annotate(newest=Subquery(newest.values("pk")[:1]))
     found = Run.objects.filter(pk__in=ids.values("newest")).order_by()
-    columns = ("stream_id", "state", "reason", "stop_reason", "resume_at")
-    return {
-        row["stream_id"]: LastRun(row["state"], row["reason"], row["stop_reason"], row["resume_at"])
-        for row in found.values(*columns)
-    }
+    columns = ("stream_id", "state", "reason", "error_class", "stop_reason", "resume_at")
+    return {row["stream_id"]: _last_run(row) for row in found.values(*columns)}
+
+
+def _last_run(row: dict[str, Any]) -> LastRun:
+    ended = {"state": row["state"], "stop_reason": row["stop_reason"], "resume_at": row["resume_at"]}
+    if not row["error_class"]:
+        return LastRun(reason=row["reason"], **ended)
+    guide = guide_of(row["error_class"])
+    return LastRun(reason=guide.cause, remedy=guide.remedy, quote=row["reason"], **ended)

@@ -45,10 +45,18 @@ class Standing(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class LastRun:
-    """How the newest finished run ended, where it did not succeed."""
+    """How the newest finished run ended, where it did not succeed.
+
+    Attributes:
+        reason: Why, in words that are the same for every run of that kind.
+        remedy: What to do about it.
+        quote: Why, in the run's own words, which can name the key of a row.
+    """
 
     state: str
     reason: str = ""
+    remedy: str = ""
+    quote: str = ""
     stop_reason: str = ""
     resume_at: datetime | None = None
 
@@ -107,11 +115,13 @@ class Verdict:
         standing: One word.
         reason: One sentence on why.
         remedy: What to do; empty when there is nothing to do.
+        quote: What the run itself says, for those who may see checkpoints: it can name the key of a row.
     """
 
     standing: Standing
     reason: str
     remedy: str = ""
+    quote: str = ""
 
 
 def of_stream(facts: Facts, now: datetime) -> Verdict:
@@ -196,21 +206,22 @@ def _ended_badly(facts: Facts, now: datetime) -> Verdict | None:
     again = _again(last, facts, now)
     when = _ago(facts.last_finished_at, now)
     if facts.last_state in {RunState.FAILED, RunState.LOST}:
-        times = _failures(facts.failures_in_row)
-        said = f": {last.reason.rstrip('.')}" if last.reason else ""
-        success = (
-            f" It last succeeded {_ago(facts.last_success_at, now)}."
-            if facts.last_success_at
-            else " It never succeeded."
-        )
-        remedy = again or "Mend the cause that the run names, then run it now."
-        return Verdict(Standing.FAILING, f"{times.capitalize()}, the last {when}{said}.{success}", remedy)
+        said = f" {_sentence(last.reason)}" if last.reason else ""
+        since = facts.last_success_at
+        success = f"It last succeeded {_ago(since, now)}." if since else "It never succeeded."
+        reason = f"{_failures(facts.failures_in_row).capitalize()}, the last {when}.{said} {success}"
+        remedy = " ".join(part for part in (last.remedy, again) if part) or "Mend the cause, then run it now."
+        return Verdict(Standing.FAILING, reason, remedy, last.quote)
     if facts.last_state == RunState.STOPPED:
-        said = last.reason.rstrip(".") or "it ended early"
+        said = _sentence(last.reason or "it ended early")
         return Verdict(
-            Standing.STOPPED, f"Its last run stopped {when}: {said}.", again or "Run it now to go on from there."
+            Standing.STOPPED, f"Its last run stopped {when}. {said}", again or "Run it now to go on from there."
         )
     return None
+
+
+def _sentence(text: str) -> str:
+    return f"{text[:1].upper()}{text[1:].rstrip('.')}."
 
 
 def _overdue(facts: Facts, now: datetime) -> Verdict | None:

@@ -47,11 +47,16 @@ def ask(stream: Stream, requested_by: str) -> DataCheck:
 
 
 def take(streams: Q) -> None:
-    """Say that this process makes the data checks of these streams; those that nobody asked for are put on record."""
+    """Say that this process makes the data checks of these streams; those that nobody asked for are put on record.
+
+    What another process is at stays that one's: its result is the one that is kept.
+    """
     mine = {f"owner_{name}": value for name, value in asdict(this_process()).items()}
-    for stream in Stream.objects.filter(streams, active=True):
-        begun = DataCheck.objects.filter(stream=stream, finished_at=None, owner_pid=None).update(**mine)
-        if not begun:
+    for stream in Stream.objects.filter(streams, active=True).select_related("data_check"):
+        if DataCheck.objects.filter(stream=stream, finished_at=None, owner_pid=None).update(**mine):
+            continue
+        found = getattr(stream, "data_check", None)
+        if found is None or not is_going_on(found):
             defaults = {"asked_at": Now(), "finished_at": None, "verdict": "", "result": {}, **mine}
             DataCheck.objects.update_or_create(stream=stream, defaults=defaults)
 

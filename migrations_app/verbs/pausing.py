@@ -36,6 +36,11 @@ def resume(mapping: Mapping, *, table: str | None = None, destination: str | Non
         mapping.streams.update(paused=False)
 
 
+def enable(mapping: Mapping) -> None:
+    """Schedule the mapping again, but for those of its streams that are paused by themselves."""
+    Mapping.objects.filter(pk=mapping.pk).update(enabled=True)
+
+
 def is_paused(stream: Stream) -> bool:
     """True when nothing of the stream is scheduled because somebody said so. The stream comes with its mapping."""
     return stream.paused or not stream.mapping.enabled

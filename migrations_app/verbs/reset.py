@@ -39,6 +39,7 @@ class Reset:
         consequence: What the next run does then.
         position: The new position; None for a whole copy.
         releases: True when the table is given up as well.
+        stored: Where the stream stands; None before a first copy.
     """
 
     stream_id: str
@@ -47,6 +48,7 @@ class Reset:
     consequence: str
     position: Position | None
     releases: bool
+    stored: Position | None
 
     def as_dict(self) -> dict[str, Any]:
         """As JSON."""
@@ -75,7 +77,9 @@ def describe(plan: Plan, *, to_key: tuple[str, ...] | None = None, release: bool
         before = source.describe_position(stored)
         if to_key is None:
             consequence = _released(plan) if release else _WHOLE_COPY[plan.stream.mode]
-            return Reset(plan.stream.unique_id, before, source.describe_position(None), consequence, None, release)
+            return Reset(
+                plan.stream.unique_id, before, source.describe_position(None), consequence, None, release, stored
+            )
         source.open()
         source.describe(stored)
         position = source.position_at(stored, to_key)
@@ -86,7 +90,9 @@ def describe(plan: Plan, *, to_key: tuple[str, ...] | None = None, release: bool
             f"the next run reads the rows with keys above {', '.join(to_key)} again; rows up to it count as copied,"
             " whether they are or not"
         )
-        return Reset(plan.stream.unique_id, before, source.describe_position(position), consequence, position, release)
+        return Reset(
+            plan.stream.unique_id, before, source.describe_position(position), consequence, position, release, stored
+        )
 
 
 def estimate_rows(plan: Plan, reset: Reset) -> int | None:

@@ -159,3 +159,30 @@ def test_a_page_elsewhere_cannot_ask() -> None:
 
     assert client.post(address("draft_document"), page()).status_code == 403
     assert client.get(address("draft_document")).status_code == 405
+
+
+def test_a_page_with_mistakes_shows_what_was_typed_as_it_was() -> None:
+    store_ends(raw_mapping())
+    typed = {"primary_key": "region, id", "primary_key_datatype": "str,int", "partition_col": "", "fields": ""}
+    client = editor()
+
+    answer = client.post(url(Mapping, "add"), page(spec(bookmark="", options="", **typed)))
+
+    (formset,) = [each.formset for each in answer.context["inline_admin_formsets"] if each.formset.prefix == "tables"]
+    (form,) = formset.forms
+    assert {name: form[name].value() for name in typed} == typed
+    assert list(form.errors) == ["bookmark"]
+
+
+def test_empty_fields_of_json_are_empty_and_stay_so() -> None:
+    store_ends(raw_mapping())
+    client = editor()
+    form = page(spec(options="", fields="", col_rename="", grace_updation_lag=""))
+
+    _, text = shown(client, form)
+    assert accepted(client.post(url(Mapping, "add"), form))
+    html = client.get(url(Mapping, "change", "jobs")).content.decode()
+
+    assert json.loads(text)["tables"] == [raw_table()]
+    assert mapping_io.load_contract(Mapping.objects.get()) == mapping_io.parse(raw_mapping())
+    assert ">null</textarea>" not in html.replace("\n", "")

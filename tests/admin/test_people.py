@@ -35,7 +35,7 @@ def helper(*permissions: str) -> Client:
 
 
 def form_of(user: User, **changes: Any) -> dict[str, Any]:
-    fields = {"username": user.username, "email": user.email, "is_active": "on", "is_staff": "on"}
+    fields: dict[str, Any] = {"username": user.username, "email": user.email, "is_active": "on", "is_staff": "on"}
     fields |= {"groups": [each.pk for each in user.groups.all()]}
     return {key: value for key, value in (fields | changes).items() if value is not None}
 

@@ -339,8 +339,8 @@ def test_actions_need_their_permission_and_are_not_shown_without(action: str, st
 def test_page_opens_in_every_state_with_a_fixed_number_of_queries(
     admin_client: Client, state: RunState, django_assert_max_num_queries: Any
 ) -> None:
-    ended = {} if state.is_active else {"finished_at": timezone.now()}
-    begun = {"started_at": None} if state is RunState.QUEUED else {}
+    ended: dict[str, Any] = {} if state.is_active else {"finished_at": timezone.now()}
+    begun: dict[str, Any] = {"started_at": None} if state is RunState.QUEUED else {}
     run = make_run(state=state, **ended, **begun)
     for number in range(50):
         run.events.create(message=f"line {number}")

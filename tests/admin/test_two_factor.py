@@ -16,6 +16,7 @@ from pytest_django import Settings
 
 from migrations_app import second_step
 from migrations_app.enums import RoleName
+from migrations_app.models import AuditEntry
 from tests.admin.people import code_of, make_user, send_password, with_app
 
 pytestmark = pytest.mark.django_db
@@ -179,6 +180,8 @@ def test_removing_and_renewing_need_a_code(client: Client) -> None:
     client.post(page(), {"code": new.pop(), "remove": "1"})
     assert not second_step.has_device(user)
     assert client.get("/admin/").status_code == 200
+    done = AuditEntry.objects.order_by("id").values_list("action", "target_name")
+    assert list(done) == [(action, "ann") for action in ("second_factor_on", "new_recovery_codes", "second_factor_off")]
 
 
 def test_older_session_without_code_cannot_touch_it(client: Client) -> None:

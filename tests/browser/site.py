@@ -113,7 +113,7 @@ class Site:
                 start_new_session=True,
             )
         try:
-            _wait(lambda: self.call(people.is_worker_up), "the worker to be up")
+            wait_until(lambda: self.call(people.is_worker_up), "the worker to be up")
             yield
         finally:
             process.terminate()
@@ -174,7 +174,7 @@ def run_site(directory: Path, **environment: str) -> Iterator[Site]:
     try:
         site.sessions = site.call(people.make)
         site.keep()
-        _wait(lambda: _answers(site, server), "the service to answer")
+        wait_until(lambda: _answers(site, server), "the service to answer")
         yield site
     finally:
         server.terminate()
@@ -194,7 +194,7 @@ def _answers(site: Site, server: subprocess.Popen[bytes]) -> bool:
         connection.close()
 
 
-def _wait(is_so: Callable[[], bool], what: str) -> None:
+def wait_until(is_so: Callable[[], bool], what: str) -> None:
     deadline = time.monotonic() + _START_S
     while not is_so():
         assert time.monotonic() < deadline, f"waited {_START_S} s for {what}"

@@ -25,7 +25,7 @@ def _add(page: Page, database: PgDatabase) -> None:
     """Fill the form of a source and save it."""
     _fill(page, database)
     page.get_by_role("button", name="Save", exact=True).click()
-    page.wait_for_url("**/source/")
+    page.wait_for_url("**/see/discover/")
 
 
 def _fill(page: Page, database: PgDatabase) -> None:
@@ -59,7 +59,8 @@ def test_source_is_tested_and_mended_before_it_is_saved(page: Page, pg_database:
     with at_width(page, NARROW):
         assert_accessible(page)
     page.get_by_role("button", name="Save", exact=True).click()
-    page.wait_for_url("**/source/")
+    page.wait_for_url("**/see/discover/")
+    visit(page, "/admin/migrations_app/source/")
     expect(page.locator("#result_list")).to_contain_text("warning")
     assert "wrong-and-secret" not in page.content()
 

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import re
-
 from playwright.sync_api import Page, expect
 
 from controlplane.sandbox import MongoServer
 from tests.browser import scenes
 from tests.browser.conftest import PageOf
-from tests.browser.looking import assert_accessible, tab_to, visit
+from tests.browser.looking import assert_accessible, visit
 from tests.browser.people import Role
 from tests.browser.site import Site
 from tests.databases import PgDatabase
@@ -69,6 +67,7 @@ def test_somebody_new_gets_from_the_first_sign_in_to_rows_that_arrived(
     expect(page.locator("#dms-test-answer .dms-bad")).to_have_count(0)
     expect(steps.filter(has_text="sign in")).to_contain_text("ok")
     save(page)
+    expect(page.get_by_role("heading", level=1)).to_have_text("Discover source")
 
     visit(page, "/admin/")
     page.get_by_role("link", name="Add a destination").first.click()
@@ -97,3 +96,19 @@ def test_somebody_new_gets_from_the_first_sign_in_to_rows_that_arrived(
     page.get_by_role("button", name="Close").click()
     assert warehouse.value("SELECT count(*) FROM information_schema.tables WHERE table_name = 'orders'") == 0
     save(page)
+
+    expect(page.get_by_role("heading", level=1)).to_have_text("Mapping orders")
+    page.get_by_role("button", name="Run all now").click()
+    expect(page.get_by_text("Queued 1 of 1 streams")).to_be_visible()
+    page.get_by_role("link", name="sales.orders").click()
+    expect(page.get_by_role("region", name="Status")).to_contain_text("On time", timeout=_RUN_MS)
+    assert warehouse.value(f"SELECT count(*) FROM sql_{shop.name}_dms.orders") == _ROWS
+    visit(page, page.url)
+    expect(page.get_by_role("region", name="The last runs")).to_contain_text(str(_ROWS))
+    page.get_by_role("region", name="The last runs").get_by_role("link").first.click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("Run of sales.orders")
+    expect(page.locator(".dms-stat").filter(has_text="Inserted")).to_contain_text(str(_ROWS))
+    expect(page.get_by_text("Every value arrived as it was.")).to_be_visible()
+    assert_accessible(page)
+    visit(page, "/admin/")
+    expect(page.get_by_text("1 succeeded").first).to_be_visible()

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from playwright.sync_api import Browser, ConsoleMessage, Dialog, Page, Request, Response
+from playwright.sync_api import Browser, ConsoleMessage, Dialog, Page, Request, Response, expect
 
 from tests.browser.people import Role
 from tests.browser.site import Site
@@ -17,7 +17,7 @@ _GIVEN_UP = "net::ERR_ABORTED"
 #: Lines of the console that tell of an answer which is looked at by itself.
 _OF_ANSWERS = ("Failed to load resource", "Response Status Error Code")
 #: How long a step of a test waits for what it needs.
-_PATIENCE_MS = 10_000
+_PATIENCE_MS = 30_000
 
 
 @dataclass
@@ -57,11 +57,16 @@ class Complaints:
         dialog.dismiss()
 
 
+# Playwright's own five seconds are short on a machine that does other things too.
+expect.set_options(timeout=_PATIENCE_MS)
+
 _complaints: dict[Page, Complaints] = {}
 
 
 @contextmanager
-def visiting(browser: Browser, site: Site, role: Role | None, *, dark: bool = False) -> Iterator[Page]:
+def visiting(
+    browser: Browser, site: Site, role: Role | None, *, dark: bool = False, is_strict: bool = True
+) -> Iterator[Page]:
     """A page in a browser of its own, 1280 wide; addresses are those of the site.
 
     Args:
@@ -69,6 +74,7 @@ def visiting(browser: Browser, site: Site, role: Role | None, *, dark: bool = Fa
         site: The service.
         role: Who has signed in; None for nobody.
         dark: Whether the system is set to dark.
+        is_strict: Whether what goes wrong on it counts, at the end.
 
     Raises:
         AssertionError: Something went wrong on it, at the end.
@@ -89,7 +95,8 @@ def visiting(browser: Browser, site: Site, role: Role | None, *, dark: bool = Fa
     complaints.watch(page)
     try:
         yield page
-        assert_no_complaints(page)
+        if is_strict:
+            assert_no_complaints(page)
     finally:
         del _complaints[page]
         context.close()

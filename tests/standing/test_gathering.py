@@ -10,8 +10,10 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from connectors.base import RunReport
+from connectors.errors import SourceUnavailable
 from migrations_app import runs
 from migrations_app.enums import RunState, StopReason, TriggerKind
+from migrations_app.error_guide import guide_of
 from migrations_app.models import Mapping, Run, ServiceSettings, Stream, StreamSchedule, StreamTotals
 from migrations_app.standing.gathering import verdict, verdicts
 from migrations_app.standing.judging import Standing
@@ -38,24 +40,26 @@ def test_stream_goes_from_never_run_to_on_time() -> None:
     assert verdict(stream).standing is Standing.ON_TIME
 
 
-def test_failing_stream_quotes_its_newest_run() -> None:
+def test_failing_stream_quotes_its_newest_run_apart_from_what_everybody_may_see() -> None:
     stream = make_stream()
-    for message in ("the first reason", "the second reason"):
-        runs.fail(claimed(stream), ValueError(), message, RunReport())
+    for message in ("the first message, row 4711", "the second message, row 4712"):
+        runs.fail(claimed(stream), SourceUnavailable("away", connector="c", stream="s"), message, RunReport())
 
     found = verdict(stream)
 
     assert found.standing is Standing.FAILING
     assert "2 runs failed in a row" in found.reason
-    assert "the second reason" in found.reason
-    assert "the first reason" not in found.reason
+    assert guide_of("SourceUnavailable").cause in found.reason
+    assert guide_of("SourceUnavailable").remedy in found.remedy
+    assert "471" not in found.reason + found.remedy
+    assert found.quote == "the second message, row 4712"
 
 
 def test_stopped_stream_says_who_stopped_it() -> None:
     stream = make_stream()
     runs.stop(claimed(stream), StopReason.OPERATOR, "an operator stopped it", RunReport())
 
-    assert "an operator stopped it" in verdict(stream).reason
+    assert "An operator stopped it." in verdict(stream).reason
 
 
 def test_what_is_paused_disabled_or_gone_says_so() -> None:

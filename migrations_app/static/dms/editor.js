@@ -69,7 +69,17 @@ const editor = () => {
         }
     };
 
-    // A cron in words, under its field.
+    // A cron in words, under its field. Most tables of a mapping have the same one, which is asked for once.
+    const known = new Map();
+    const wordsOf = (address, cron) => {
+        if (!known.has(cron)) {
+            const asked = fetch(`${address}?${new URLSearchParams({ cron })}`)
+                .then((answer) => (answer.ok && !answer.redirected ? answer.text() : Promise.reject(answer)))
+                .catch(() => { known.delete(cron); return ""; });
+            known.set(cron, asked);
+        }
+        return known.get(cron);
+    };
     const explain = (field) => {
         if (!field.dataset.dmsCron || field.name.includes("__prefix__")) {
             return;
@@ -81,7 +91,12 @@ const editor = () => {
             place.setAttribute("aria-live", "polite");
             field.after(place);
         }
-        window.htmx.ajax("GET", `${field.dataset.dmsCron}?${new URLSearchParams({ cron: field.value })}`, { target: place, swap: "innerHTML" });
+        const cron = field.value;
+        wordsOf(field.dataset.dmsCron, cron).then((html) => {
+            if (field.value === cron) {
+                place.innerHTML = html;
+            }
+        });
     };
 
     // Whatever a field is folded away in is opened first.
@@ -110,7 +125,12 @@ const editor = () => {
             timer = window.setTimeout(() => action(...given), delay);
         };
     };
-    const refresh = later(() => window.htmx.trigger(shown, "dms:refresh"), 400);
+    let isLeaving = false;
+    const refresh = later(() => {
+        if (!isLeaving) {
+            window.htmx.trigger(shown, "dms:refresh");
+        }
+    }, 400);
     const explainLater = new WeakMap();
     const changed = (target) => {
         if (target instanceof HTMLInputElement && target.dataset.dmsCron) {
@@ -123,7 +143,8 @@ const editor = () => {
         refresh();
     };
     form.addEventListener("input", (event) => changed(event.target));
-    form.addEventListener("change", (event) => changed(event.target));
+    // Who saves leaves the page, and would only leave an answer behind that nobody waits for.
+    form.addEventListener("submit", () => { isLeaving = true; });
     document.getElementById("dms-editor-controls").addEventListener("change", (event) => {
         if (event.target.name === "format") {
             refresh();

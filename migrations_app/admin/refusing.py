@@ -1,0 +1,24 @@
+"""What the planes below refuse, as the pages tell it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from connectors.errors import ConnectorError
+from connectors.mapping import MappingError
+from migrations_app.admin.posting import Refused
+from migrations_app.runs import AlreadyRunningError
+from migrations_app.secrets import SecretUnreadableError
+from migrations_app.verbs.checking import CheckGoesOnError
+
+
+@contextmanager
+def refusing() -> Iterator[None]:
+    """Turn what is raised inside for people into a refusal, whose sentence the page shows."""
+    try:
+        yield
+    except MappingError as error:
+        raise Refused("; ".join(str(issue) for issue in error.issues)) from error
+    except (ConnectorError, SecretUnreadableError, AlreadyRunningError, CheckGoesOnError) as error:
+        raise Refused(str(error)) from error

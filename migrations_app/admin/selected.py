@@ -1,0 +1,34 @@
+"""What is done to several rows of a list at a time: one after the other, each with its sentence and its audit entry."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from django.contrib import messages
+from django.http import HttpRequest
+
+from migrations_app import audit
+from migrations_app.admin.posting import Refused
+
+
+def each_of(request: HttpRequest, rows: Iterable[Any], action: str, act: Callable[[Any], str]) -> None:
+    """Do it to each row. A refusal stops none of the others, and says what to do.
+
+    Args:
+        request: Whose.
+        rows: The selected rows that the action is for.
+        action: What the audit log calls it.
+        act: Does it to one, and says what came of it; may raise Refused.
+    """
+    found = list(rows)
+    for row in found:
+        try:
+            said = act(row)
+        except Refused as refusal:
+            messages.error(request, str(refusal))
+            continue
+        audit.record(audit.actor_of(request), action, row)
+        messages.success(request, said)
+    if not found:
+        messages.warning(request, f"None of the selected rows is in a state to {action.replace('_', ' ')}.")

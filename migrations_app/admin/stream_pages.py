@@ -1,0 +1,180 @@
+"""The page of one stream: how it stands and why, how far it is, what it has done, and what one can do about it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib.admin.utils import unquote
+from django.core.exceptions import PermissionDenied
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseNotAllowed
+from django.http.response import HttpResponseBase
+from django.urls import reverse
+from django.utils.http import urlencode
+
+from connectors.mapping import EVERY_TABLE
+from connectors.mapping.cron import SELF_MANAGED
+from migrations_app import history
+from migrations_app.admin.pages import fragment, page
+from migrations_app.admin.posting import shown, url_of
+from migrations_app.admin.run_charts import duration_chart, rows_chart, strip_of
+from migrations_app.admin.stream_actions import active_run
+from migrations_app.enums import ACTIVE_STATES, Noun
+from migrations_app.models import AuditEntry, DataCheck, Destination, Run, SpecRow, Stream
+from migrations_app.models.specs import SPEC_ROWS
+from migrations_app.scheduling import words
+from migrations_app.settings_io import schedule_settings
+from migrations_app.standing.gathering import verdict
+from migrations_app.standing.places import place_of
+from migrations_app.verbs import checking
+
+VIEW = "migrations_app.view_stream"
+_LISTED_RUNS = 10
+_LISTED_AUDIT = 10
+
+
+class StreamPages:
+    """Pages of the admin class of streams."""
+
+    def changeform_view(
+        self,
+        request: HttpRequest,
+        object_id: str | None = None,
+        form_url: str = "",  # noqa: ARG002 - Django's signature
+        extra_context: Any = None,  # noqa: ARG002 - Django's signature
+    ) -> Any:
+        """Show the stream; what can be changed of it is changed by its actions."""
+        if object_id is None:
+            raise PermissionDenied
+        if request.method not in {"GET", "HEAD"}:
+            return HttpResponseNotAllowed(["GET", "HEAD"])
+        if not self.has_view_permission(request):  # type: ignore[attr-defined]
+            raise PermissionDenied
+        found = _found(unquote(object_id))
+        if found is None:
+            message = f"There is no stream {object_id}."
+            raise Http404(message)
+        crumbs = (
+            ("Mappings", reverse("admin:migrations_app_mapping_changelist")),
+            (found.mapping_id, url_of(found.mapping, "overview")),
+        )
+        title = f"Stream {found.name} to {found.destination_name}"
+        return page(request, "pages/stream.html", title, crumbs=crumbs, **_context(request, found))
+
+    @shown(VIEW)
+    def live(self, request: HttpRequest, stream: Stream) -> HttpResponseBase:
+        """How it stands now; the whole page is asked for again when a run has begun or ended, or a data check."""
+        found = _found(stream.pk)
+        assert found is not None  # noqa: S101 - the address has looked it up
+        now = _live(found)
+        if request.GET.get("seen") != now["seen"]:
+            return HttpResponse(headers={"HX-Refresh": "true"})
+        return fragment(request, "parts/stream_live.html", stream=found, **now)
+
+
+def _found(pk: Any) -> Stream | None:
+    rows = Stream.objects.select_related("mapping__source", "checkpoint", "totals", "schedule", "data_check")
+    try:
+        return rows.filter(pk=pk).first()
+    except ValueError:
+        return None
+
+
+def _live(stream: Stream) -> dict[str, Any]:
+    newest = Run.objects.filter(stream=stream).order_by("-created_at").first()
+    run = newest if newest is not None and newest.state in ACTIVE_STATES else active_run(stream)
+    check: DataCheck | None = getattr(stream, "data_check", None)
+    is_checking = check is not None and checking.is_going_on(check)
+    return {
+        "verdict": verdict(stream),
+        "run": run,
+        "is_busy": run is not None or is_checking,
+        # A run may begin and end between two looks.
+        "seen": f"{newest.pk} {newest.state} {is_checking}" if newest is not None else f"{is_checking}",
+    }
+
+
+def _context(request: HttpRequest, stream: Stream) -> dict[str, Any]:
+    runs = history.last_runs(stream)
+    _, zone = schedule_settings()
+    user = request.user
+    sees_places = user.has_perm("migrations_app.view_checkpoint")
+    sees_audit = user.has_perm("migrations_app.view_auditentry")
+    spec = spec_of(stream)
+    return {
+        "stream": stream,
+        "spec": spec,
+        "schedule": schedule_in_words(spec, zone),
+        "destination": Destination.objects.filter(
+            named_in__mapping=stream.mapping_id, named_in__name=stream.destination_name
+        ).first(),
+        "place": place_of(stream, zone),
+        "sees_places": sees_places,
+        "strip": strip_of(runs),
+        "charts": [duration_chart(runs), rows_chart(runs)] if any(run.seconds for run in runs) else [],
+        "runs": list(reversed(runs))[:_LISTED_RUNS],
+        "runs_url": f"{reverse('admin:migrations_app_run_changelist')}?{urlencode({'stream__id__exact': stream.pk})}",
+        "last_failed": bool(runs) and runs[-1].state in {"failed", "lost", "stopped"},
+        "changes": history.schema_changes(stream),
+        "check": _check(stream),
+        "audit": audit_of("stream", str(stream.pk)) if sees_audit else None,
+        **_live(stream),
+    }
+
+
+def spec_of(stream: Stream) -> SpecRow | None:
+    """The spec by which the stream is copied; that of `*` where it has none of its own."""
+    row: Any = SPEC_ROWS[Noun(stream.noun)]
+    key = row.noun.name_key
+    found = row._default_manager.filter(mapping=stream.mapping_id, **{f"{key}__in": [stream.name, EVERY_TABLE]})
+    specs = sorted(found, key=lambda spec: spec.name == EVERY_TABLE)
+    return specs[0] if specs else None
+
+
+def schedule_in_words(spec: SpecRow | None, zone: str) -> str:
+    """When a spec is due; empty where nothing starts it by itself."""
+    if spec is None or spec.cron == SELF_MANAGED:
+        return ""
+    try:
+        return f"{words.in_words(spec.cron)} ({zone})"
+    except ValueError:
+        return spec.cron
+
+
+def audit_of(target_type: str, target_id: str) -> list[AuditEntry]:
+    """What was done to a row, the newest first."""
+    return list(AuditEntry.objects.filter(target_type=target_type, target_id=target_id)[:_LISTED_AUDIT])
+
+
+def _check(stream: Stream) -> dict[str, Any] | None:
+    """The last data check in words."""
+    check: DataCheck | None = getattr(stream, "data_check", None)
+    if check is None:
+        return None
+    why_none = checking.why_none(check)
+    result = check.result
+    figures = [
+        (name, result[key])
+        for name, key in _FIGURES.items()
+        if isinstance(result.get(key), int) and (result[key] or key.endswith("_rows"))
+    ]
+    return {
+        "row": check,
+        "is_going_on": check.finished_at is None and not why_none,
+        "why_none": why_none,
+        "figures": figures,
+        "error": result.get("error", ""),
+        "reasons": result.get("reasons", []),
+        "notes": result.get("notes", []),
+        "keys": result.get("differing_keys", []),
+        "seconds": result.get("seconds"),
+    }
+
+
+_FIGURES = {
+    "rows at the source": "source_rows",
+    "rows at the destination": "destination_rows",
+    "missing at the destination": "missing",
+    "only at the destination": "extra",
+    "different": "different",
+    "more than once": "repeated",
+}

@@ -1,0 +1,196 @@
+"""Backfill and reset of one stream: pages that say what would happen, and the actions themselves."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.http import HttpRequest
+from django.http.response import HttpResponseBase
+from django.urls import reverse
+from django.utils.crypto import constant_time_compare, salted_hmac
+from django.utils.http import urlencode
+
+from connectors import registry
+from connectors.base import Position
+from connectors.errors import ConnectorError
+from connectors.mapping import MappingError
+from migrations_app import plans, starting
+from migrations_app.admin.pages import page
+from migrations_app.admin.posting import Done, Refused, posted, shown, url_of
+from migrations_app.admin.refusing import refusing
+from migrations_app.admin.stream_actions import RUN, active_run, name_of
+from migrations_app.models import Checkpoint, Stream
+from migrations_app.plans import Plan
+from migrations_app.settings_io import schedule_settings
+from migrations_app.standing.places import moment_in_words
+from migrations_app.verbs import backfill, pausing, reset
+from migrations_app.verbs.reset import Reset
+
+RESET = "migrations_app.reset_checkpoint"
+#: The fields of a backfill; two of them make a range.
+_RANGE = ("from_key", "to_key", "since", "until")
+#: What a reset may be.
+WHOLE, KEY, RELEASE = "whole", "key", "release"
+
+
+class StreamRereading:
+    """Pages and actions of the admin class of streams."""
+
+    @shown(RUN)
+    def backfilling(self, request: HttpRequest, stream: Stream) -> HttpResponseBase:
+        """Ask for the range."""
+        return _backfill_page(request, stream)
+
+    @posted(RUN)
+    def backfill(self, request: HttpRequest, stream: Stream) -> HttpResponseBase | Done:
+        """Queue a run that reads a range again; the stream's own place stays."""
+        given = {name: request.POST.get(name, "").strip() or None for name in _RANGE}
+        try:
+            with refusing():
+                plan = _plan(stream)
+                selection = _selection(given)
+                started = starting.queue_backfills([plan], selection, requested_by=name_of(request.user))
+            if started.busy:
+                _refuse_busy(stream)
+        except Refused as refusal:
+            return _backfill_page(request, stream, values=given, error=str(refusal))
+        said = "A backfill is queued. It reads the range again, and the stream's own place stays where it is."
+        # Keys are values of rows; the audit log names the kind of range alone.
+        kind = "keys" if selection.is_by_key else "times"
+        return Done(said, to=_page_of(stream), details={"range of": kind, "run": str(started.runs[0].pk)})
+
+    @shown(RESET)
+    def resetting(self, request: HttpRequest, stream: Stream) -> HttpResponseBase:
+        """Show where the stream stands, and where it would stand; changes nothing."""
+        asked = {"how": request.GET.get("how", ""), "to_key": request.GET.get("to_key", "").strip()}
+        context: dict[str, Any] = {"asked": asked, "obstacle": _obstacle(stream), "has_run": bool(active_run(stream))}
+        if asked["how"]:
+            try:
+                with refusing():
+                    context |= _described(stream, asked)
+            except Refused as refusal:
+                context["error"] = str(refusal)
+        here = f"{url_of(stream, 'resetting')}?{urlencode(asked)}"
+        return _page(request, "pages/stream_reset.html", f"Reset {stream.name}", stream, here=here, **context)
+
+    @posted(RESET, confirm=True)
+    def reset(self, request: HttpRequest, stream: Stream) -> Done:
+        """Make the next run go on from an earlier place, as the page has shown it."""
+        asked = {"how": request.POST.get("how", ""), "to_key": request.POST.get("to_key", "").strip()}
+        reason = request.POST.get("reason", "").strip()
+        if not reason:
+            message = "Nothing was done: say why, for the audit log."
+            raise Refused(message)
+        if obstacle := _obstacle(stream):
+            raise Refused(obstacle)
+        if not constant_time_compare(request.POST.get("seen", ""), seen_of(stream)):
+            message = "Nothing was done: the checkpoint has moved since the page was shown. Look at it again."
+            raise Refused(message)
+        with refusing():
+            plan = _plan(stream)
+            described = _describe(plan, asked)
+            reset.carry_out(plan, described)
+        said = f"{stream} is reset: {described.consequence}. Resume it when it may run."
+        return Done(said, to=_page_of(stream), details={"how": asked["how"], "reason": reason[:500]})
+
+
+def seen_of(stream: Stream) -> str:
+    """What a person has seen of the stream's place; it changes with every commit and reset."""
+    checkpoint = Checkpoint.objects.filter(stream=stream).first()
+    stored = (checkpoint.position, checkpoint.epoch) if checkpoint is not None else None
+    epoch = Stream.objects.values_list("epoch", flat=True).get(pk=stream.pk)
+    return salted_hmac("migrations_app.reset", repr((stored, epoch)), algorithm="sha256").hexdigest()[:32]
+
+
+def _described(stream: Stream, asked: dict[str, str]) -> dict[str, Any]:
+    plan = _plan(stream)
+    described = _describe(plan, asked)
+    source_type = plan.source_config.source_type.value
+    rows, unknown = None, ""
+    if not described.releases:
+        try:
+            rows = reset.estimate_rows(plan, described)
+        except ConnectorError as error:
+            unknown = str(error)
+    return {
+        "reset": described,
+        "before": _words(source_type, described.stored) if described.stored else described.before,
+        "after": _words(source_type, described.position) if described.position else described.after,
+        "rows": rows,
+        "unknown": unknown,
+        "seen": seen_of(stream),
+    }
+
+
+def _describe(plan: Plan, asked: dict[str, str]) -> Reset:
+    how, key = asked["how"], asked["to_key"]
+    if how == KEY:
+        if not key:
+            message = "Give the key above which rows are read again."
+            raise Refused(message)
+        return reset.describe(plan, to_key=backfill.parse_key("to_key", key))
+    if how not in {WHOLE, RELEASE}:
+        message = "Choose what the reset is to do."
+        raise Refused(message)
+    return reset.describe(plan, release=how == RELEASE)
+
+
+def _words(source_type: str, position: Position) -> str:
+    zone = schedule_settings()[1]
+    return registry.place_in_words(source_type, position, lambda text: moment_in_words(text, zone))
+
+
+def _obstacle(stream: Stream) -> str:
+    """Why the stream cannot be reset now; empty when it can."""
+    if not stream.active:
+        return f"{stream} is no longer part of its mapping; put it back first."
+    if not pausing.is_paused(stream):
+        return f"{stream} is not paused; pause it first, and resume it afterwards."
+    active = active_run(stream)
+    if active is not None:
+        return f"{stream} has a run that is {active.state}; stop it, or wait for its end."
+    return ""
+
+
+def _plan(stream: Stream) -> Plan:
+    (plan,) = plans.build(stream.mapping_id, table=stream.name, destination=stream.destination_name)
+    return plan
+
+
+def _selection(given: dict[str, str | None]) -> Any:
+    try:
+        return backfill.parse_selection(timezone=schedule_settings()[1], **given)
+    except MappingError as error:
+        raise Refused(". ".join(issue.message[:1].upper() + issue.message[1:] for issue in error.issues)) from error
+
+
+def _refuse_busy(stream: Stream) -> None:
+    message = f"{stream} has a run already; wait for its end, or stop it, then ask for the backfill again."
+    raise Refused(message)
+
+
+def _backfill_page(
+    request: HttpRequest, stream: Stream, *, values: dict[str, str | None] | None = None, error: str = ""
+) -> HttpResponseBase:
+    checkpoint = Checkpoint.objects.filter(stream=stream).first()
+    given = {
+        "values": values or {},
+        "error": error,
+        "is_copied": checkpoint is not None,
+        "zone": schedule_settings()[1],
+        "status": 422 if error else 200,
+    }
+    return _page(request, "pages/stream_backfill.html", f"Backfill {stream.name}", stream, **given)
+
+
+def _page(request: HttpRequest, template: str, title: str, stream: Stream, **context: Any) -> HttpResponseBase:
+    crumbs = (
+        ("Mappings", reverse("admin:migrations_app_mapping_changelist")),
+        (stream.mapping_id, url_of(stream.mapping, "overview")),
+        (f"Stream {stream.name} to {stream.destination_name}", _page_of(stream)),
+    )
+    return page(request, template, title, crumbs=crumbs, stream=stream, **context)
+
+
+def _page_of(stream: Stream) -> str:
+    return reverse("admin:migrations_app_stream_change", args=(stream.pk,))

@@ -1,0 +1,45 @@
+"""What the tests of streams' and mappings' pages share: who asks, what is posted, and what is answered."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib.auth.models import Permission, User
+from django.test import Client
+
+from migrations_app import settings_io
+from migrations_app.admin.posting import url_of
+from tests.controlplane.builders import raw_settings
+
+#: What each role has of what these pages ask for.
+VIEWER = ("view_stream", "view_mapping", "view_run", "view_source", "view_destination")
+OPERATOR = (*VIEWER, "run_mapping", "view_checkpoint")
+EDITOR = (*OPERATOR, "add_mapping", "change_mapping", "reset_checkpoint")
+
+
+def person(*permissions: str, name: str = "ann") -> Client:
+    """Somebody who has signed in and has these permissions."""
+    user = User.objects.create_user(name, is_staff=True)
+    user.user_permissions.set(Permission.objects.filter(codename__in=permissions))
+    client = Client()
+    client.force_login(user)
+    return client
+
+
+def post(client: Client, row: Any, name: str, **fields: str) -> list[str]:
+    """Post an action and follow where it leads; what the next page says."""
+    answer: Any = client.post(url_of(row, name), fields, follow=True)
+    assert answer.status_code == 200, answer.status_code
+    return [str(message) for message in answer.context["messages"]]
+
+
+def see(client: Client, row: Any, name: str, **asked: str) -> str:
+    """A page of a row."""
+    answer = client.get(url_of(row, name), asked)
+    assert answer.status_code == 200, answer.status_code
+    return answer.content.decode()
+
+
+def save_settings() -> None:
+    """Settings with which runs can start, their variables aside."""
+    settings_io.save_settings(settings_io.parse_settings(raw_settings()))

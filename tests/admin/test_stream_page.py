@@ -1,0 +1,171 @@
+"""What the page of a stream shows, to whom, and how it keeps up with the stream."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
+
+from connectors.base import RunReport
+from migrations_app import runs
+from migrations_app.admin.posting import url_of
+from migrations_app.enums import TriggerKind
+from migrations_app.models import AuditEntry, Checkpoint, DataCheck, Stream
+from tests.admin.acting import EDITOR, OPERATOR, VIEWER, person, post, see
+from tests.controlplane.builders import make_run, make_stream, raw_table
+from tests.controlplane.pages import url
+
+pytestmark = pytest.mark.django_db
+
+POSITION = {
+    "mode": "syncing",
+    "key": ["id"],
+    "bookmark": "updated_at",
+    "phase": "follow",
+    "safe_key": "60500",
+    "watermark": "2026-11-28T11:10:05+00:00",
+}
+
+
+def page_of(stream: Stream, *permissions: str) -> str:
+    return person(*(permissions or VIEWER)).get(url(Stream, "change", stream.pk)).content.decode()
+
+
+def test_new_stream_says_what_comes_first() -> None:
+    shown = page_of(make_stream(), *OPERATOR)
+
+    assert "Never run" in shown
+    assert "Run it now: the first run copies everything." in shown
+    assert "Nothing is copied yet." in shown
+
+
+def test_place_is_said_to_those_who_may_see_it() -> None:
+    stream = make_stream()
+    Checkpoint.objects.create(stream=stream, position=POSITION, epoch=1, rows_total=1234)
+
+    assert "rows with id up to 60,500 and changes by updated_at up to 2026-11-28 16:40 IST" in page_of(
+        stream, *OPERATOR
+    )
+    viewed = person(*VIEWER, name="bob").get(url(Stream, "change", stream.pk)).content.decode()
+    assert "60,500" not in viewed
+    assert "60500" not in viewed
+    assert "1,234 rows so far" in viewed
+
+
+def test_last_runs_are_drawn_and_told() -> None:
+    stream = make_stream()
+    for n, state in enumerate(["succeeded", "succeeded", "failed"]):
+        at = timezone.now() - timedelta(hours=3 - n)
+        make_run(stream, state=state, created_at=at, started_at=at, finished_at=at + timedelta(seconds=90), inserted=77)
+
+    shown = page_of(stream)
+
+    assert "The last 3 runs, the newest to the right: 2 succeeded, 1 failed." in shown
+    assert shown.count('class="dms-is-succeeded"') == 2
+    assert "Seconds that each of the last runs took" in shown
+    assert shown.count("<td>1 min 30 s</td>") == 3, "the figures of the chart are there for who does not see it"
+
+
+def test_data_check_shows_keys_to_those_who_may_see_them() -> None:
+    stream = make_stream()
+    result = {
+        "source_rows": 10,
+        "destination_rows": 9,
+        "missing": 1,
+        "differing_keys": [{"key": ["key-4711"], "difference": "missing"}],
+    }
+    DataCheck.objects.create(stream=stream, finished_at=timezone.now(), verdict="different", result=result)
+
+    shown = page_of(stream, *OPERATOR)
+    assert "key-4711" in shown
+    assert "missing at the destination" in shown
+    viewed = person(*VIEWER, name="bob").get(url(Stream, "change", stream.pk)).content.decode()
+    assert "key-4711" not in viewed
+    assert "missing at the destination" in viewed
+
+
+def test_audit_is_shown_to_those_who_may_see_it() -> None:
+    stream = make_stream()
+    AuditEntry.objects.create(
+        actor="carol", via="admin", action="pause", target_type="stream", target_id=str(stream.pk)
+    )
+
+    assert "carol" in page_of(stream, *VIEWER, "view_auditentry")
+    assert "carol" not in person(*EDITOR, name="bob").get(url(Stream, "change", stream.pk)).content.decode()
+
+
+def test_names_are_shown_as_text() -> None:
+    name = f"<script>alert(1)</script>{'x' * 150}"
+    stream = make_stream(tables=[raw_table()])
+    Stream.objects.update(name=name)
+
+    shown = page_of(stream)
+
+    assert "<script>alert(1)" not in shown
+    assert "&lt;script&gt;alert(1)" in shown
+
+
+def test_piece_is_asked_for_again_until_something_begins_or_ends() -> None:
+    stream = make_stream()
+    client = person(*OPERATOR)
+
+    def look(seen: str) -> Any:
+        return client.get(url_of(stream, "live"), {"seen": seen})
+
+    assert "every 10s" in look("False").content.decode()
+    run = runs.queue(stream, trigger=TriggerKind.CLI)
+    assert look("False").headers["HX-Refresh"] == "true"
+    runs.claim(run)
+    answer = look(f"{run.pk} running False")
+    assert "HX-Refresh" not in answer.headers
+    assert "every 2s" in answer.content.decode()
+    runs.succeed(run, RunReport())
+    assert look(f"{run.pk} running False").headers["HX-Refresh"] == "true"
+
+
+def test_run_that_began_and_ended_between_two_looks_is_noticed() -> None:
+    stream = make_stream()
+    make_run(stream, state="succeeded")
+
+    answer = person(*VIEWER).get(url_of(stream, "live"), {"seen": "False"})
+
+    assert answer.headers["HX-Refresh"] == "true"
+
+
+def test_page_is_only_looked_at() -> None:
+    stream = make_stream()
+    client = person(*EDITOR)
+
+    assert client.post(url(Stream, "change", stream.pk), {"paused": "on"}).status_code == 405
+    assert client.get(url(Stream, "change", "99999")).status_code == 404
+    assert client.get(url(Stream, "change", "no-number")).status_code == 404
+    assert person("view_run", name="bob").get(url(Stream, "change", stream.pk)).status_code == 403
+
+
+@pytest.mark.parametrize("count", [1, 200])
+def test_number_of_queries_does_not_grow_with_the_runs(count: int) -> None:
+    stream = make_stream()
+    now = timezone.now()
+    for _ in range(count):
+        make_run(stream, state="succeeded", finished_at=now)
+    client = person(*EDITOR)
+    client.get(url(Stream, "change", stream.pk))
+
+    with CaptureQueriesContext(connection) as seen:
+        client.get(url(Stream, "change", stream.pk))
+
+    assert len(seen) <= 30, [query["sql"][:120] for query in seen]
+
+
+def test_action_leads_back_to_the_page() -> None:
+    stream = make_stream()
+
+    answer: Any = person(*OPERATOR).post(url_of(stream, "pause"))
+
+    assert answer.headers["Location"] == url(Stream, "change", stream.pk)
+    assert "Paused" in see(person(*VIEWER, name="bob"), stream, "live", seen="False")
+    assert post(person(*OPERATOR, name="eve"), stream, "resume")

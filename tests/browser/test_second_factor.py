@@ -1,0 +1,83 @@
+"""The second factor in a browser: set up, asked for at signing in, and readable by everybody on the way."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.browser.conftest import PageOf
+from tests.browser.looking import NARROW, WIDE, assert_accessible, assert_fits, set_width
+from tests.browser.people import PASSWORD, Role
+from tests.browser.site import Site
+from tests.browser.visiting import allowing
+
+
+def shown_code(username: str, steps: int) -> str:
+    """What the user's app shows, or will show some steps later. Runs backstage."""
+    from django_otp.oath import totp
+    from django_otp.plugins.otp_totp.models import TOTPDevice
+
+    device = TOTPDevice.objects.get(user__username=username)
+    return f"{totp(device.bin_key, step=device.step, digits=device.digits, drift=steps):06d}"
+
+
+def look(page: Page) -> None:
+    """Usable by everybody, wide and narrow."""
+    for width in (NARROW, WIDE):
+        set_width(page, width)
+        assert_accessible(page)
+        assert_fits(page)
+
+
+def give_password(page: Page, name: str, password: str = PASSWORD) -> None:
+    page.get_by_label("Username").fill(name)
+    page.locator("input[type=password]").fill(password)
+    page.keyboard.press("Enter")
+
+
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+def test_second_factor_is_set_up_and_then_asked_for(page_of: PageOf, site: Site, dark: bool) -> None:
+    page = page_of(Role.OPERATOR, dark=dark)
+    page.goto("/admin/account/two-factor/")
+    look(page)
+    page.get_by_role("button", name="Set it up").click()
+    code = page.get_by_role("textbox", name="Code")
+    look(page)
+    code.fill(site.call(shown_code, Role.OPERATOR, 0))
+    page.get_by_role("button", name="Turn on").click()
+    expect(page.get_by_role("heading", name="Your recovery codes")).to_be_visible()
+    expect(page.locator("#recovery-codes li")).to_have_count(10)
+    look(page)
+    page.get_by_role("link", name="I have kept them").click()
+    page.goto("/admin/account/two-factor/")
+    expect(page.get_by_role("heading", name="It is on")).to_be_visible()
+    look(page)
+
+    other = page_of(None, dark=dark)
+    other.goto("/admin/")
+    give_password(other, Role.OPERATOR)
+    code = other.get_by_role("textbox", name="Code")
+    look(other)
+    code.fill("000000")
+    other.keyboard.press("Enter")
+    expect(other.get_by_text("This code is not right")).to_be_visible()
+    look(other)
+    other.wait_for_timeout(1500)
+    code = other.get_by_role("textbox", name="Code")
+    code.fill(site.call(shown_code, Role.OPERATOR, 1))
+    other.keyboard.press("Enter")
+    other.wait_for_url(re.compile("/admin/$"))
+
+
+def test_too_many_wrong_passwords_are_told_with_the_time_to_wait(page_of: PageOf) -> None:
+    page = page_of(None)
+    page.goto("/admin/login/")
+    for _ in range(4):
+        give_password(page, "somebody", "wrong")
+        expect(page.get_by_text("Please enter the correct username and password")).to_be_visible()
+    with allowing(page, 429):
+        give_password(page, "somebody", "wrong")
+        expect(page.get_by_text("15 minutes")).to_be_visible()
+        look(page)
