@@ -8,7 +8,9 @@ from html import unescape
 from typing import Any
 
 import pytest
+from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 
 from connectors.mapping import dump_json, dump_python, dump_yaml
 from migrations_app import mapping_io
@@ -186,3 +188,22 @@ def test_empty_fields_of_json_are_empty_and_stay_so() -> None:
     assert json.loads(text)["tables"] == [raw_table()]
     assert mapping_io.load_contract(Mapping.objects.get()) == mapping_io.parse(raw_mapping())
     assert ">null</textarea>" not in html.replace("\n", "")
+
+
+def test_many_tables_take_no_more_queries_than_few() -> None:
+    counts: dict[str, set[int]] = {"opened": set(), "asked": set()}
+    client = editor()
+    # What Django remembers from then on is asked for here.
+    client.get(url(Mapping, "add"))
+    for number in (2, 40):
+        save_mapping(tables=[raw_table(table_name=f"t{i}") for i in range(number)])
+        with CaptureQueriesContext(connection) as queries:
+            assert client.get(url(Mapping, "change", "shop")).status_code == 200
+        counts["opened"].add(len(queries))
+        form = page(*(spec(f"t{i}", position=i) for i in range(number)))
+        with CaptureQueriesContext(connection) as queries:
+            _, text = shown(client, form)
+        counts["asked"].add(len(queries))
+        assert len(json.loads(text)["tables"]) == number
+
+    assert {name: len(each) for name, each in counts.items()} == {"opened": 1, "asked": 1}, counts
