@@ -100,9 +100,9 @@ def test_mapping_that_is_edited_is_one_entry_with_what_differs(admin_client: Cli
         spec(id=orders.pk, mapping=mapping.pk, batch_size="77"),
         spec("customers", id=customers.pk, mapping=mapping.pk, DELETE="on"),
         description="twice a day",
-        **{"tables-INITIAL_FORMS": 2, "named_destinations-INITIAL_FORMS": 1},
-        **{"named_destinations-0-id": named.pk, "named_destinations-0-mapping": mapping.pk},
     )
+    changed |= {"tables-INITIAL_FORMS": 2, "named_destinations-INITIAL_FORMS": 1}
+    changed |= {"named_destinations-0-id": named.pk, "named_destinations-0-mapping": mapping.pk}
     assert admin_client.post(url(Mapping, "change", mapping.pk), changed).status_code == 302
 
     first, second = AuditEntry.objects.filter(target_type="mapping").order_by("id")
