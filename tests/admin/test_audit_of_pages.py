@@ -18,7 +18,9 @@ from migrations_app.admin.posting import url_of
 from migrations_app.audit import Actor
 from migrations_app.enums import Door
 from migrations_app.models import ApiToken, AuditEntry, Mapping, Source
+from tests.admin.editing import page, spec, store_ends
 from tests.admin.people import make_user
+from tests.controlplane.builders import raw_mapping
 from tests.controlplane.pages import save_mapping, url
 
 pytestmark = pytest.mark.django_db
@@ -86,6 +88,30 @@ def test_mapping_is_one_entry_with_its_lists(admin_client: Client) -> None:
     assert last.before is not None
     assert last.before["tables[orders].bookmark"] == "updated_at"
     assert last.before["source.password"] == "********"
+
+
+def test_mapping_that_is_edited_is_one_entry_with_what_differs(admin_client: Client) -> None:
+    store_ends(raw_mapping())
+    assert admin_client.post(url(Mapping, "add"), page(spec(), spec("customers"))).status_code == 302
+    mapping = Mapping.objects.get()
+    orders, customers = mapping.tables.order_by("position", "pk")
+    named = mapping.named_destinations.get()
+    changed = page(
+        spec(id=orders.pk, mapping=mapping.pk, batch_size="77"),
+        spec("customers", id=customers.pk, mapping=mapping.pk, DELETE="on"),
+        description="twice a day",
+    )
+    changed |= {"tables-INITIAL_FORMS": 2, "named_destinations-INITIAL_FORMS": 1}
+    changed |= {"named_destinations-0-id": named.pk, "named_destinations-0-mapping": mapping.pk}
+    assert admin_client.post(url(Mapping, "change", mapping.pk), changed).status_code == 302
+
+    first, second = AuditEntry.objects.filter(target_type="mapping").order_by("id")
+    assert first.action == "add"
+    assert second.before is not None
+    assert second.after is not None
+    assert second.after == {"description": "twice a day", "tables[orders].batch_size": 77}
+    assert second.before["tables[customers].mode"] == "syncing"
+    assert all(key.startswith(("description", "tables[")) for key in second.before)
 
 
 def test_bulk_action_is_an_entry_for_each_row(admin_client: Client) -> None:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -14,6 +17,9 @@ from migrations_app import roles
 from migrations_app.enums import RoleName
 from migrations_app.models import Role
 from tests.admin.people import make_user
+from tests.databases import PgDatabase
+
+ROOT = Path(__file__).resolve().parents[2]
 
 pytestmark = pytest.mark.django_db
 
@@ -123,3 +129,21 @@ def test_groups_go_and_come_with_the_django_migration() -> None:
 def _before_roles() -> str:
     text = (Path(roles.__file__).parent / "migrations" / "0011_roles.py").read_text(encoding="utf-8")
     return str(re.findall(r'\("migrations_app", "(\w+)"\)', text)[0])
+
+
+@pytest.mark.slow
+def test_groups_come_and_go_on_postgresql_too(pg_database: PgDatabase, tmp_path: Path) -> None:
+    environment = os.environ | {"DATABASE_URL": pg_database.dsn, "DMS_VAR_DIR": str(tmp_path)}
+    wanted = {role.value for role in RoleName}
+
+    def migrate(*target: str) -> set[str]:
+        command = [sys.executable, "manage.py", "migrate", "--verbosity", "0", *target]
+        subprocess.run(command, cwd=ROOT, env=environment, check=True)
+        return {name for (name,) in pg_database.rows("SELECT name FROM auth_group")}
+
+    assert migrate() == wanted
+    assert migrate("migrations_app", _before_roles()) == set()
+    assert migrate("migrations_app") == wanted
+    operators = pg_database.value("SELECT id FROM auth_group WHERE name = 'Operator'")
+    given = pg_database.value("SELECT count(*) FROM auth_group_permissions WHERE group_id = %s", (operators,))
+    assert given == len(roles.ROLES[RoleName.OPERATOR])
