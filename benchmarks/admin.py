@@ -92,7 +92,7 @@ def _measure(options: argparse.Namespace) -> Figures:
     from tests.admin.many import Size, make_many
 
     call_command("migrate", verbosity=0)
-    if not Path(settings.STATIC_ROOT).exists():
+    if not settings.DEBUG and not Path(settings.STATIC_ROOT).exists():
         call_command("collectstatic", verbosity=0, interactive=False)
     began = time.perf_counter()
     make_many(Size(streams=options.streams, runs=options.runs))

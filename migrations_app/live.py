@@ -13,7 +13,7 @@ from collections import deque
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 
-from django.db import Error, connection, transaction
+from django.db import Error, InterfaceError, OperationalError, connection, transaction
 
 from connectors.base import Commit, Position, RunReport
 from migrations_app import runs
@@ -153,7 +153,9 @@ class LiveRecord:
                     [row], update_conflicts=True, update_fields=_FIELDS, unique_fields=["run"]
                 )
         except Error as error:
-            logger.warning("progress not recorded: %s", type(error).__name__, extra={"action": "progress"})
+            is_away = isinstance(error, OperationalError | InterfaceError)
+            cause = "control database away" if is_away else "progress not recorded"
+            logger.warning("%s: %s", cause, type(error).__name__, extra={"action": "progress"})
             if not connection.in_atomic_block:
                 connection.close()
         else:

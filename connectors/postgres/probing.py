@@ -125,8 +125,9 @@ class Probe:
         self.session = Session(self.address, self.side, self.options, read_only=self.read_only)
         user, database = self.session.rows("SELECT current_user, current_database()")[0]
         detail = f"signed in as {user} to {database}"
-        version = self.session.value("SELECT version FROM pg_stat_ssl WHERE pid = pg_backend_pid() AND ssl")
-        return OK, detail if version is None else f"{detail}, encrypted by {version}"
+        # Of this end of the connection: behind a pooler the server knows but that one's.
+        info = self.session.connection.info
+        return OK, f"{detail}, encrypted by {info.ssl_attribute('protocol')}" if info.ssl_in_use else detail
 
     def version(self) -> Finding:
         """Whether the server is one that we know."""

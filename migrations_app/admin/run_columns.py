@@ -100,7 +100,7 @@ class RunColumns:
             if count
         ]
         return format_html(
-            '<span class="dms-whole">{} read, {}</span><span class="dms-faint dms-under dms-changes">{}</span>',
+            '{} read, {}<span class="dms-faint dms-under dms-changes">{}</span>',
             human_count(run.read),
             human_bytes(run.byte_count),
             ", ".join(changed) or "nothing changed",

@@ -56,6 +56,7 @@ class SecretInput(forms.Widget):
         final = self.build_attrs(self.attrs, attrs)
         context = {
             "name": name,
+            "key": name.rpartition("__")[2],
             "id": final.pop("id", f"id_{name}"),
             "attrs": final,
             "variable": shown.removeprefix(secrets.REFERENCE_PREFIX),

@@ -71,7 +71,7 @@ class Run(models.Model):
         ordering = ("-created_at",)
         indexes = (
             models.Index(fields=("state", "lease_until"), name="run_state_lease"),
-            models.Index(fields=("resume_at",), condition=~Q(resume_at=None), name="run_resume"),
+            models.Index(fields=("resume_at",), condition=Q(resume_at__isnull=False), name="run_resume"),
             # All that the charts of the home page add up, so that 200,000 runs are read from the index alone. A run
             # enters it when it ends, so that commits on the way change nothing here.
             models.Index(

@@ -31,7 +31,7 @@ class StreamSchedule(models.Model):
     problem = models.TextField(blank=True)
 
     class Meta:
-        indexes = (models.Index(fields=("next_due_at",), condition=~Q(next_due_at=None), name="schedule_due"),)
+        indexes = (models.Index(fields=("next_due_at",), condition=Q(next_due_at__isnull=False), name="schedule_due"),)
 
     def __str__(self) -> str:
         return f"schedule of {self.stream_id}"

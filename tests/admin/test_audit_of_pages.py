@@ -94,7 +94,7 @@ def test_bulk_action_is_an_entry_for_each_row(admin_client: Client) -> None:
     admin_client.post(url(Mapping, "changelist"), {"action": "pause", "_selected_action": [mapping.pk]})
 
     last = AuditEntry.objects.latest("id")
-    assert (last.action, last.target_id) == ("pause", "shop")
+    assert (last.action, last.target_id) == ("disable", "shop")
 
 
 def test_save_without_entry_is_not_made(admin_client: Client, monkeypatch: pytest.MonkeyPatch) -> None:

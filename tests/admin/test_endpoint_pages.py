@@ -12,7 +12,7 @@ from pytest_django import DjangoAssertNumQueries
 from migrations_app import documents
 from migrations_app.enums import RunState
 from migrations_app.models import AuditEntry, Destination, Source, StreamTotals
-from tests.admin.ends import do, person, shown_by
+from tests.admin.ends import do, person, see, shown_by
 from tests.controlplane.builders import make_run, raw_table
 from tests.controlplane.pages import save_mapping, url
 
@@ -29,7 +29,7 @@ def test_page_names_the_mappings_that_use_it_with_their_states(admin_client: Cli
         answer = admin_client.get(page)
         (user,) = shown_by(answer)["users"]
         assert (user.mapping.pk, user.standings) == ("shop", (("Failing", 1), ("Running", 1), ("Never run", 1)))
-        assert url(type(mapping), "change", "shop") in answer.content.decode()
+        assert see("mapping", "overview", "shop") in answer.content.decode()
 
 
 def test_unused_source_says_what_comes_next(admin_client: Client) -> None:

@@ -22,6 +22,7 @@ _BROKEN = 0.04
 #: The demo's mappings as it names them.
 _MAPPING = "shop_syncing"
 _SLOW = "shop_collections"
+_PAUSED = "shop_logging"
 
 
 def write(postgres: str) -> dict[str, str]:
@@ -38,10 +39,13 @@ def write(postgres: str) -> dict[str, str]:
     failed = _failure(postgres.rpartition(":")[0])
     running = _under_way()
     stream = Stream.objects.filter(mapping=_MAPPING).earliest("pk")
+    paused = Stream.objects.get(mapping=_PAUSED)
+    Stream.objects.filter(pk=paused.pk).update(paused=True)
     return {
         "source": str(Mapping.objects.get(pk=_MAPPING).source_id),
         "mapping": _MAPPING,
         "stream": str(stream.pk),
+        "paused": str(paused.pk),
         "run": str(stream.runs.filter(state=RunState.SUCCEEDED).latest("created_at").pk),
         "running": running,
         "failed": failed,
@@ -111,7 +115,7 @@ def _under_way() -> str:
     document = _revealed(mapping_io.load_contract(Mapping.objects.get(pk=_SLOW)))
     warehouse = document["destination"]["warehouse"] | {"schema": "reviews_archive"}
     document["destination"] = {"warehouse": warehouse}
-    document["collections"][0] |= {"batch_size": 10, "time_delay": 3}
+    document["collections"][0] |= {"batch_size": 5, "time_delay": 8}
     mapping_io.save_mapping("reviews_archive", mapping_io.parse(document))
     starting.start(Mapping.objects.get(pk="reviews_archive"), requested_by="demo")
     running = Run.objects.filter(stream__mapping="reviews_archive", state=RunState.RUNNING)

@@ -69,6 +69,11 @@ def _plan(page: Page, known: Known) -> None:
     queries.click()
 
 
+def _reset(page: Page, known: Known) -> None:
+    visit(page, f"{_ADMIN}/stream/{known['paused']}/see/resetting/?how=whole")
+    page.get_by_role("button", name="Reset checkpoint").first.click()
+
+
 SHOTS = (
     Shot("home", _at("/admin/")),
     # The list of sources shows how the test ended.
@@ -80,7 +85,7 @@ SHOTS = (
     Shot("plan", _plan),
     Shot("mapping", _at(f"{_ADMIN}/mapping/{{}}/see/overview/", "mapping")),
     Shot("stream", _at(f"{_ADMIN}/stream/{{}}/change/", "stream")),
-    Shot("reset", _at(f"{_ADMIN}/stream/{{}}/see/resetting/", "stream")),
+    Shot("reset", _reset),
     Shot("live-run", _at(f"{_ADMIN}/run/{{}}/change/", "running")),
     Shot("run", _at(f"{_ADMIN}/run/{{}}/change/", "run")),
     Shot("failed-run", _at(f"{_ADMIN}/run/{{}}/change/", "failed")),
