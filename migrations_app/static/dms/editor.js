@@ -227,6 +227,17 @@ const editor = () => {
         }
     });
 
+    // On a page that only shows, what is not given is left out.
+    form.querySelectorAll("fieldset .field-line").forEach((line) => {
+        const value = line.querySelector(".readonly");
+        // JSON is there twice, for light and for dark.
+        const words = value ? value.textContent.trim().split(/\s+/) : [];
+        line.classList.toggle("dms-not-given", words.length > 0 && words.every((word) => ["-", "null", "{}"].includes(word)));
+    });
+    form.querySelectorAll("fieldset").forEach((part) => {
+        const lines = [...part.querySelectorAll(".field-line")];
+        part.classList.toggle("dms-not-given", lines.length > 0 && lines.every((line) => line.classList.contains("dms-not-given")));
+    });
     form.querySelectorAll("[data-dms-cron]").forEach(explain);
     arrangeAll();
 };
