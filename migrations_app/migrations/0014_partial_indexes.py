@@ -4,26 +4,29 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('migrations_app', '0013_connection_tests'),
+        ("migrations_app", "0013_connection_tests"),
     ]
 
     operations = [
         migrations.RemoveIndex(
-            model_name='run',
-            name='run_resume',
+            model_name="run",
+            name="run_resume",
         ),
         migrations.RemoveIndex(
-            model_name='streamschedule',
-            name='schedule_due',
+            model_name="streamschedule",
+            name="schedule_due",
         ),
         migrations.AddIndex(
-            model_name='run',
-            index=models.Index(condition=models.Q(('resume_at__isnull', False)), fields=['resume_at'], name='run_resume'),
+            model_name="run",
+            index=models.Index(
+                condition=models.Q(("resume_at__isnull", False)), fields=["resume_at"], name="run_resume"
+            ),
         ),
         migrations.AddIndex(
-            model_name='streamschedule',
-            index=models.Index(condition=models.Q(('next_due_at__isnull', False)), fields=['next_due_at'], name='schedule_due'),
+            model_name="streamschedule",
+            index=models.Index(
+                condition=models.Q(("next_due_at__isnull", False)), fields=["next_due_at"], name="schedule_due"
+            ),
         ),
     ]

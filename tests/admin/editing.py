@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.contrib.auth.models import Permission, User
 from django.test import Client
 from django.urls import reverse
 
 from migrations_app import mapping_io
 from migrations_app.models import Destination, Mapping, Source
+from tests.admin.people import staff
 
 _LISTS = ("tables", "collections", "topics", "apis")
 
@@ -17,15 +17,6 @@ _LISTS = ("tables", "collections", "topics", "apis")
 def address(name: str, kind: str = "do") -> str:
     """Where the editor asks for something."""
     return reverse(f"admin:migrations_app_mapping_{kind}_{name}")
-
-
-def staff(*permissions: str, name: str = "ann") -> Client:
-    """Somebody with these permissions and no others."""
-    user = User.objects.create_user(name, is_staff=True)
-    user.user_permissions.set(Permission.objects.filter(codename__in=permissions))
-    client = Client()
-    client.force_login(user)
-    return client
 
 
 EDITOR = ("view_mapping", "add_mapping", "change_mapping", "run_mapping", "preview_data", "view_checkpoint")

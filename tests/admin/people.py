@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.contrib.auth.models import User
+from django.contrib.auth.models import Permission, User
 from django.test import Client
 from django.urls import reverse
 from django_otp.oath import totp
@@ -24,6 +24,15 @@ def make_user(name: str = "ann", role: RoleName | None = None, **fields: Any) ->
         assert group is not None
         user.groups.add(group)
     return user
+
+
+def staff(*permissions: str, name: str = "ann") -> Client:
+    """Somebody of the staff with these permissions alone, signed in."""
+    user = User.objects.create_user(name, is_staff=True)
+    user.user_permissions.set(Permission.objects.filter(codename__in=permissions))
+    client = Client()
+    client.force_login(user)
+    return client
 
 
 def signed_in(role: RoleName | None, name: str = "ann") -> Client:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from migrations_app import settings_io
-from tests.admin.editing import address, staff
+from tests.admin.editing import address
+from tests.admin.people import staff
 from tests.controlplane.builders import raw_settings
 
 pytestmark = pytest.mark.django_db

@@ -15,7 +15,8 @@ from django.test.utils import CaptureQueriesContext
 from connectors.mapping import dump_json, dump_python, dump_yaml
 from migrations_app import mapping_io
 from migrations_app.models import AuditEntry, Destination, Mapping, Source, Stream
-from tests.admin.editing import address, editor, page, rows, spec, staff, store_ends
+from tests.admin.editing import address, editor, page, rows, spec, store_ends
+from tests.admin.people import staff
 from tests.controlplane.builders import raw_mapping, raw_table
 from tests.controlplane.pages import accepted, save_mapping, url
 

@@ -13,7 +13,8 @@ from django.test import Client
 from connectors.mapping import MASK, dump_json, dump_python, dump_yaml, parse_mapping
 from migrations_app import mapping_io
 from migrations_app.models import AuditEntry, Destination, Mapping, Source
-from tests.admin.editing import address, editor, page, spec, staff, store_ends
+from tests.admin.editing import address, editor, page, spec, store_ends
+from tests.admin.people import staff
 from tests.controlplane.builders import raw_mapping, raw_table
 from tests.controlplane.pages import accepted, save_mapping, url
 

@@ -11,7 +11,8 @@ from django.test import Client
 
 from migrations_app import mapping_io, settings_io
 from migrations_app.models import AuditEntry, Checkpoint, Mapping, Stream
-from tests.admin.editing import address, editor, page, rows, spec, staff, store_ends
+from tests.admin.editing import address, editor, page, rows, spec, store_ends
+from tests.admin.people import staff
 from tests.buckets import Bucket
 from tests.builders import make_bucket_mapping, make_mapping, make_table, run_once
 from tests.collections import Docs

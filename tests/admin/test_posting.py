@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from django.contrib import admin
-from django.contrib.auth.models import Permission, User
+from django.contrib.auth.models import User
 from django.http import HttpRequest, HttpResponse
 from django.template import RequestContext, Template
 from django.test import Client, RequestFactory
@@ -16,6 +16,7 @@ from django.urls import path
 from migrations_app.admin.base import ReadOnlyAdmin
 from migrations_app.admin.posting import Done, Refused, posted, shown
 from migrations_app.models import AuditEntry, Channel
+from tests.admin.people import staff
 
 pytestmark = [pytest.mark.django_db, pytest.mark.urls(__name__)]
 
@@ -54,14 +55,6 @@ _BASE = "/admin/migrations_app/channel"
 @pytest.fixture
 def channel() -> Channel:
     return Channel.objects.create(name="slack:#data")
-
-
-def staff(*permissions: str) -> Client:
-    user = User.objects.create_user("ann", is_staff=True)
-    user.user_permissions.set(Permission.objects.filter(codename__in=permissions))
-    client = Client()
-    client.force_login(user)
-    return client
 
 
 def address(channel: Channel, name: str, kind: str = "do") -> str:

@@ -17,7 +17,7 @@ from migrations_app import starting
 from migrations_app.admin.run_columns import against_usual
 from migrations_app.enums import RunState, TriggerKind
 from migrations_app.models import AuditEntry, Run, Stream
-from tests.admin.staff import staff
+from tests.admin.people import staff
 from tests.admin.test_durations import took
 from tests.controlplane.builders import make_run, make_stream
 from tests.controlplane.pages import url

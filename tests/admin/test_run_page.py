@@ -14,7 +14,7 @@ from migrations_app import starting
 from migrations_app.admin.posting import url_of
 from migrations_app.enums import EventLevel, RunState
 from migrations_app.models import AuditEntry, Destination, Run, RunProgress, Source, Stream
-from tests.admin.staff import staff
+from tests.admin.people import staff
 from tests.controlplane.builders import make_run, make_stream
 from tests.controlplane.pages import url
 

@@ -7,7 +7,6 @@ import socket
 from typing import Any
 
 import pytest
-from django.contrib.auth.models import Permission, User
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 from django.urls import reverse
@@ -15,6 +14,7 @@ from django.urls import reverse
 from controlplane.sandbox import MongoServer
 from migrations_app import settings_io
 from migrations_app.models import AuditEntry, ServiceSettings
+from tests.admin.people import staff
 from tests.controlplane.builders import raw_settings
 from tests.controlplane.pages import accepted, errors_of, url
 from tests.notify.servers import TOKEN, Clock, SlackServer, serving
@@ -35,14 +35,6 @@ FORM = {
 
 def address(name: str) -> str:
     return reverse(f"admin:migrations_app_servicesettings_{name}")
-
-
-def staff(*permissions: str) -> Client:
-    user = User.objects.create_user("ann", is_staff=True)
-    user.user_permissions.set(Permission.objects.filter(codename__in=permissions))
-    client = Client()
-    client.force_login(user)
-    return client
 
 
 @pytest.fixture
