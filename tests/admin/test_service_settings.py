@@ -281,3 +281,13 @@ def test_mask_is_no_secret_for_another_place(editor: Client, stored: None) -> No
 def test_first_settings_are_imported(editor: Client) -> None:
     assert run_import(editor, json.dumps(raw_settings())).headers["HX-Redirect"]
     assert ServiceSettings.objects.count() == 1
+
+
+def test_change_is_recorded_without_secrets(editor: Client, stored: None) -> None:
+    form = FORM | {"encryption_store_url": "mongodb://u:new-secret@store.example"}
+    assert accepted(editor.post(url(ServiceSettings, "change", 1), form))
+
+    entry = AuditEntry.objects.get()
+    assert entry.after is not None
+    assert entry.after["timezone"] == "Europe/Berlin"
+    assert "-secret" not in json.dumps([entry.before, entry.after, entry.details])

@@ -1,7 +1,7 @@
 """The browser, the service and the pages of the browser tests.
 
-All of them run in one worker of a parallel test run, one after the other, on one service, whose control database is as
-new at the start of each test.
+They run in two workers of a parallel test run: the look at every page in one, all others in the other, each one after
+the other on one service, whose control database is as new at the start of each test.
 """
 
 from __future__ import annotations
@@ -27,10 +27,11 @@ PageOf = Callable[..., Page]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """One worker, so that one service is started; and time for it."""
+    """Two workers, so that two services are started and neither is long at work; and time for it."""
     for item in items:
         if item.path.is_relative_to(HERE):
-            item.add_marker(pytest.mark.xdist_group("browser"))
+            group = "browser-pages" if item.path.name == "test_every_page.py" else "browser"
+            item.add_marker(pytest.mark.xdist_group(group))
             item.add_marker(pytest.mark.timeout(180))
 
 
