@@ -49,7 +49,8 @@ def lake(directory: Path) -> Bucket:
     return Bucket(servers.s3, LAKE)
 
 
-@pytest.fixture(scope="module")
+# For the session: tests of other files run between those of this one, and would have it set up again and again.
+@pytest.fixture(scope="session")
 def directory() -> Iterator[Path]:
     """A folder with a space in its name, whose servers are stopped at the end."""
     # Not pytest's own: root runs the servers under another account, which must be able to come here.
@@ -60,7 +61,7 @@ def directory() -> Iterator[Path]:
         demo(place, "--stop")
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def first(directory: Path) -> Outcome:
     return demo(directory, "--rows", "2000", "--keep")
 
