@@ -67,7 +67,7 @@ def _tell(place: Place, options: argparse.Namespace) -> int:
         say_how_to_look(place, teller)
     if options.serve:
         with suppress(KeyboardInterrupt):
-            serve(teller, options.port)
+            serve(place, teller, options.port)
     return 0 if is_equal else 1
 
 

@@ -28,10 +28,11 @@ _WORKER_STOP_TIMEOUT_S = 45.0
 _POLL_S = 0.1
 
 
-def serve(teller: Teller, port: int | None) -> None:
+def serve(place: Place, teller: Teller, port: int | None) -> None:
     """Show the admin pages until somebody interrupts; a worker executes what is started there.
 
     Args:
+        place: What is shown.
         teller: Says where the pages are, and the password of their user, this once.
         port: TCP port on the loopback address; a free one when None.
 
@@ -51,6 +52,7 @@ def serve(teller: Teller, port: int | None) -> None:
         address = f"http://{LOOPBACK}:{port}/"
         _wait_for(address, server)
         teller.line(f"\nAdmin: {address}   user: {_USER}   password: {password}   (Ctrl-C ends it)", style="bold")
+        _say_what_to_try(place, teller)
         server.wait()
     finally:
         for process, timeout_s in ((server, _STOP_TIMEOUT_S), (worker, _WORKER_STOP_TIMEOUT_S)):
@@ -63,20 +65,39 @@ def serve(teller: Teller, port: int | None) -> None:
 
 def say_how_to_look(place: Place, teller: Teller) -> None:
     """Tell how to look at both databases, and write the variables that lead the other commands here."""
-    path = place.directory / ENVIRONMENT
-    exports = [f"export {name}={shlex.quote(value)}\n" for name, value in place.environment().items()]
-    write_private(path, "".join(exports))
-    near = path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
+    shown = _write_environment(place)
     psql = shlex.quote(os.fspath(program("psql")))
     teller.line("\nThe servers stay up. To look around:", style="bold")
     for role, database in ((READER, SHOP), (WRITER, WAREHOUSE)):
         login = f"postgresql://{role}:{place.passwords[role]}@{place.postgres.address}/{database}"
         teller.line(f"   {psql} {login}")
-    shown = shlex.quote(os.fspath(near))
     teller.line(f"   {place.s3.endpoint_url}/{LAKE} (any S3 client; the key is in {shown})")
     teller.line("To run more, in a shell of its own:")
     teller.line(f"   . {shown}; ./run manage run_migration shop_syncing")
     teller.line("To compare both ends again: ./run demo --compare. To stop the servers: ./run demo --stop")
+
+
+def _say_what_to_try(place: Place, teller: Teller) -> None:
+    """Tell what to enter for a source of one's own, and how to make users."""
+    shown = _write_environment(place)
+    teller.line(
+        f"To add a source of your own there: the shop's PostgreSQL is {place.postgres.address}, database {SHOP};"
+    )
+    teller.line(
+        "   enter env:SOURCE_URL as url and env:SOURCE_USERNAME as username, and SOURCE_PASSWORD as the password's"
+    )
+    teller.line(f"   environment variable. A destination: DEST_ in place of SOURCE_, database {WAREHOUSE}.")
+    teller.line("To add users, in a shell of its own:")
+    teller.line(f"   . {shown}; ./run manage create_user ann --role Operator")
+
+
+def _write_environment(place: Place) -> str:
+    """Write the variables that lead commands to the demo, and return the file's name as a shell takes it."""
+    path = place.directory / ENVIRONMENT
+    exports = [f"export {name}={shlex.quote(value)}\n" for name, value in place.environment().items()]
+    write_private(path, "".join(exports))
+    near = path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
+    return shlex.quote(os.fspath(near))
 
 
 def _wait_for(address: str, server: subprocess.Popen[bytes]) -> None:

@@ -113,7 +113,7 @@ def sandbox_env(directory: Path | None = None) -> dict[str, str]:
     """
     servers = read_servers(state_path(directory))
     if servers is None:
-        msg = "The sandbox is not up. Start it with: python -m controlplane.sandbox start"
+        msg = "The sandbox is not up. Start it with: ./run sandbox start"
         raise SandboxError(msg)
     return servers.environment()
 
