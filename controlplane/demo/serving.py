@@ -81,12 +81,10 @@ def _say_what_to_try(place: Place, teller: Teller) -> None:
     """Tell what to enter for a source of one's own, and how to make users."""
     shown = _write_environment(place)
     teller.line(
-        f"To add a source of your own there: the shop's PostgreSQL is {place.postgres.address}, database {SHOP};"
+        f"To add a source of your own there: the PostgreSQL at {place.postgres.address}, database {SHOP}. Enter"
     )
-    teller.line(
-        "   enter env:SOURCE_URL as url and env:SOURCE_USERNAME as username, and SOURCE_PASSWORD as the password's"
-    )
-    teller.line(f"   environment variable. A destination: DEST_ in place of SOURCE_, database {WAREHOUSE}.")
+    teller.line("   env:SOURCE_URL as url, env:SOURCE_USERNAME as username, and SOURCE_PASSWORD as the environment")
+    teller.line(f"   variable of the password. A destination: DEST_ in place of SOURCE_, database {WAREHOUSE}.")
     teller.line("To add users, in a shell of its own:")
     teller.line(f"   . {shown}; ./run manage create_user ann --role Operator")
 

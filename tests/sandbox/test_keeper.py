@@ -91,7 +91,7 @@ def test_the_command_starts_says_and_stops(open_directory: Path, capsys: pytest.
     finally:
         assert main(["stop", *where]) == 0
     assert main(["env", *where]) == 1
-    assert "python -m controlplane.sandbox start" in capsys.readouterr().err
+    assert "./run sandbox start" in capsys.readouterr().err
 
 
 def test_without_a_sandbox_the_error_says_how_to_start_one(tmp_path: Path) -> None:
