@@ -45,7 +45,7 @@ def change_password(request: HttpRequest, extra_context: dict[str, Any] | None =
     """The site's page, whose change and the audit log's entry of it are one."""
     if request.method != "POST":
         return _password_page(request, extra_context)
-    user = User.objects.get(pk=request.user.pk)
+    user: Any = User.objects.get_by_natural_key(request.user.get_username())
     before = snapshots.of(user)
     with transaction.atomic():
         answer = _password_page(request, extra_context)
@@ -54,7 +54,7 @@ def change_password(request: HttpRequest, extra_context: dict[str, Any] | None =
     return answer
 
 
-admin.site.password_change = change_password  # type: ignore[method-assign, assignment]
+admin.site.password_change = change_password  # type: ignore[method-assign]
 
 
 def _setting_up(request: HttpRequest) -> HttpResponseBase:

@@ -25,7 +25,7 @@ KEY = "key (4711)"
 def failed() -> Run:
     """A run whose error names a key, as its request and its log do."""
     asked = {"selection": {"from_key": ["4711"], "to_key": None, "since": None, "until": None}}
-    told = {"reason": KEY, "error_message": KEY, "trace": KEY, "error_class": "ValueNotRepresentable"}
+    told: dict[str, Any] = {"reason": KEY, "error_message": KEY, "trace": KEY, "error_class": "ValueNotRepresentable"}
     run = make_run(state=RunState.FAILED, request=asked, **told)
     run.events.create(level=EventLevel.ERROR, message=f"failed: {KEY}")
     OutboxEntry.objects.create(kind=OutboxKind.LAST_RECORD, key="a", sequence=1, payload={"record_id": "4711"})
