@@ -232,6 +232,14 @@ def test_yaml_of_a_few_lines_cannot_stand_for_millions_of_values() -> None:
         load_text("\n".join(lines), "mapping.yaml")
 
 
+@pytest.mark.parametrize("form", ["[{}]", "{}"])
+def test_python_of_a_few_lines_cannot_stand_for_millions_of_values(form: str) -> None:
+    joined = ", " if form == "[{}]" else " + "
+    lines = ["a0 = 'xxxxxxxxxxxx'", *(f"a{n} = {form.format(joined.join([f'a{n - 1}'] * 9))}" for n in range(1, 9))]
+    with pytest.raises(MappingError, match="uses names that stand for names"):
+        load_text("\n".join([*lines, "mapping = {'tables': a8}"]), "mapping.py")
+
+
 def test_yaml_that_holds_itself_is_refused() -> None:
     with pytest.raises(MappingError, match="aliases"):
         load_text("tables: &all [*all]", "mapping.yaml")
