@@ -208,6 +208,8 @@ SESSION_COOKIE_HTTPONLY = True
 #: From signing in on, whatever is done meanwhile.
 SESSION_COOKIE_AGE = int(env.float("DMS_SESSION_HOURS", default=12.0) * 60 * 60)
 X_FRAME_OPTIONS = "DENY"
+#: The page of a mapping has thirty fields a spec, and up to 200 specs come from discovery.
+DATA_UPLOAD_MAX_NUMBER_FIELDS = 20_000
 if not DEBUG:
     SECURE_SSL_REDIRECT = env.bool("SECURE_SSL_REDIRECT", default=True)
     SECURE_HSTS_SECONDS = env.int("SECURE_HSTS_SECONDS", default=365 * 24 * 60 * 60)

@@ -13,6 +13,8 @@ from connectors.mapping.python_file import read_python
 
 MAX_BYTES = 4 * 1024 * 1024
 """Far above any mapping written by hand; keeps a wrong path from filling the memory."""
+_MOST_NODES = 1_000_000
+"""Values in a YAML document with its aliases followed; more than fit into MAX_BYTES by hand."""
 
 _VARIABLES = ("mapping", "settings")
 
@@ -120,8 +122,19 @@ def _read_json(path: Path, text: str, _: str) -> Loaded:
         raise _error(path, "is no valid JSON; NaN, Infinity and very deep nesting are not read") from None
 
 
+class _TooLargeError(ValueError):
+    """A few lines of aliases stand for more than anybody can read."""
+
+
 class _Loader(yaml.SafeLoader):
     """The safe loader, which builds plain data only, with keys that must be unique."""
+
+    def get_single_node(self) -> yaml.Node | None:
+        """The document, unless its aliases multiply it: whoever walks through it meets each of them anew."""
+        node: yaml.Node | None = super().get_single_node()
+        if node is not None and _expanded(node, {}) > _MOST_NODES:
+            raise _TooLargeError
+        return node
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
         seen: set[Any] = set()
@@ -135,11 +148,24 @@ class _Loader(yaml.SafeLoader):
         return super().construct_mapping(node, deep)
 
 
+def _expanded(node: yaml.Node, known: dict[int, int]) -> int:
+    """How many values a node stands for, its aliases followed; one within itself has no end."""
+    if id(node) not in known:
+        known[id(node)] = _MOST_NODES + 1
+        inner = node.value if isinstance(node, yaml.SequenceNode) else ()
+        if isinstance(node, yaml.MappingNode):
+            inner = [each for pair in node.value for each in pair]
+        known[id(node)] = 1 + sum(_expanded(each, known) for each in inner)
+    return known[id(node)]
+
+
 def _read_yaml(path: Path, text: str, _: str) -> Loaded:
     try:
         return Loaded(yaml.load(text, Loader=_Loader))  # noqa: S506 - a SafeLoader with unique keys
     except _DuplicateKeyError as error:
         raise _error(path, f"the key {error.args[0]!r} stands twice in one dictionary; remove one of them") from None
+    except _TooLargeError:
+        raise _error(path, "is too large once its aliases (*name) are followed; write the parts out") from None
     except yaml.MarkedYAMLError as error:
         # The parser's own words are left out: they can quote the text, such as an unquoted password.
         mark = error.problem_mark or error.context_mark

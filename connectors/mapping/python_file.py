@@ -12,6 +12,8 @@ from connectors.mapping.errors import Issue, MappingError
 
 FUNCTION_KEYS = ("get_table_name", "process_dict")
 
+#: Values and characters that names may stand for in a file.
+_MOST_COPIED = 4 * 1024 * 1024
 _VARIABLE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _MODULES = ("os", "datetime")
 _IGNORED_MODULES = ("dotenv", "__future__", "typing")
@@ -71,6 +73,7 @@ class _Reader:
         self.issues: list[Issue] = []
         self.warnings: list[str] = []
         self.values: dict[str, Any] = {}
+        self.copied = [0]
         self.names = {"os": "os", "datetime": "datetime"}
         self.has_functions = any(isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) for node in tree.body)
 
@@ -137,7 +140,7 @@ class _Reader:
         if target.id in self.values:
             message = f"assigns {target.id} a second time; keep one assignment"
             raise _Refused(node, message)
-        self.values[target.id] = _Values(self.names, self.values).read(node.value)
+        self.values[target.id] = _Values(self.names, self.values, self.copied).read(node.value)
 
     @staticmethod
     def _is_load_dotenv(node: ast.expr) -> bool:
@@ -147,9 +150,11 @@ class _Reader:
 class _Values:
     """Reads expressions."""
 
-    def __init__(self, names: dict[str, str], values: dict[str, Any]) -> None:
+    def __init__(self, names: dict[str, str], values: dict[str, Any], copied: list[int]) -> None:
         self.names = names
         self.values = values
+        #: How much names have stood for so far, in the whole file.
+        self.copied = copied
 
     def read(self, node: ast.expr) -> Any:
         """Give the value of an expression that needs no running."""
@@ -194,6 +199,10 @@ class _Values:
     def _name(self, node: ast.Name) -> Any:
         if node.id not in self.values:
             message = "uses a name that no literal above it defines; write the value itself, text in quotes"
+            raise _Refused(node, message)
+        self.copied[0] += _size(self.values[node.id])
+        if self.copied[0] > _MOST_COPIED:
+            message = "uses names that stand for names so often that the file is too large; write the parts out"
             raise _Refused(node, message)
         return copy.deepcopy(self.values[node.id])
 
@@ -256,3 +265,12 @@ class _Values:
         except (TypeError, ValueError, OverflowError):
             message = f"gives datetime.{kind.__name__} arguments that it does not take"
             raise _Refused(node, message) from None
+
+
+def _size(value: Any) -> int:
+    """Values and characters."""
+    if isinstance(value, dict):
+        return 1 + sum(_size(key) + _size(inner) for key, inner in value.items())
+    if isinstance(value, list):
+        return 1 + sum(map(_size, value))
+    return 1 + (len(value) if isinstance(value, str) else 0)

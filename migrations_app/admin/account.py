@@ -1,4 +1,4 @@
-"""The second factor of one's own account: set up, renewed and removed."""
+"""One's own account: its second factor, set up, renewed and removed; and its password."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from typing import Any
 
 import segno
 from django.contrib import admin, messages
+from django.contrib.auth.models import User
+from django.db import transaction
 from django.http import HttpRequest, HttpResponseBase
 from django.shortcuts import redirect
 from django.template.response import TemplateResponse
@@ -14,11 +16,13 @@ from django.utils.safestring import SafeString, mark_safe
 from django.views.decorators.cache import never_cache
 from django.views.decorators.csrf import csrf_protect
 
-from migrations_app import audit, second_step
+from migrations_app import audit, second_step, snapshots
 from migrations_app.admin.pages import page
 from migrations_app.admin.signing_in import CodeForm
 
 _GROUP = 4
+#: As the site has it.
+_password_page = admin.site.password_change
 
 
 @never_cache
@@ -35,6 +39,22 @@ def two_factor(request: HttpRequest) -> HttpResponseBase:
         second_step.owe_code(request)
         return redirect("two_factor")
     return _setting_up(request)
+
+
+def change_password(request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
+    """The site's page, whose change and the audit log's entry of it are one."""
+    if request.method != "POST":
+        return _password_page(request, extra_context)
+    user: Any = User.objects.get_by_natural_key(request.user.get_username())
+    before = snapshots.of(user)
+    with transaction.atomic():
+        answer = _password_page(request, extra_context)
+        if answer.status_code == 302:
+            snapshots.note_saved(audit.actor_of(request), before, user)
+    return answer
+
+
+admin.site.password_change = change_password  # type: ignore[method-assign]
 
 
 def _setting_up(request: HttpRequest) -> HttpResponseBase:

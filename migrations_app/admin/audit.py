@@ -68,7 +68,7 @@ class AuditEntryAdmin(ReadOnlyAdmin):
             crumbs=(("Audit log", reverse("admin:migrations_app_auditentry_changelist")),),
             entry=entry,
             changes=_changes(entry, sees_rows=sees_rows),
-            details=[(key, _text(value)) for key, value in _visible(entry.details, sees_rows=sees_rows).items()],
+            details=[(key, _text(value)) for key, value in visible(entry.details, sees_rows=sees_rows).items()],
             target_url=_url_of(entry),
         )
 
@@ -102,18 +102,19 @@ class AuditEntryAdmin(ReadOnlyAdmin):
         for entry in entries.iterator(chunk_size=500):
             row = {name: getattr(entry, name) for name in _COLUMNS} | {"at": entry.at.isoformat()}
             for name in ("before", "after", "details"):
-                row[name] = None if row[name] is None else _visible(row[name], sees_rows=sees_rows)
+                row[name] = None if row[name] is None else visible(row[name], sees_rows=sees_rows)
             yield row
 
 
-def _visible(values: dict[str, Any], *, sees_rows: bool) -> dict[str, Any]:
+def visible(values: dict[str, Any], *, sees_rows: bool) -> dict[str, Any]:
+    """What an entry says, for who may see positions and keys or may not."""
     return {key: _HIDDEN if key in _OF_ROWS and not sees_rows else value for key, value in values.items()}
 
 
 def _changes(entry: AuditEntry, *, sees_rows: bool) -> list[tuple[str, str | None, str | None]]:
     """Each key with what it was and is; None where it was not there."""
-    before = _visible(entry.before or {}, sees_rows=sees_rows)
-    after = _visible(entry.after or {}, sees_rows=sees_rows)
+    before = visible(entry.before or {}, sees_rows=sees_rows)
+    after = visible(entry.after or {}, sees_rows=sees_rows)
     return [
         (key, _text(before[key]) if key in before else None, _text(after[key]) if key in after else None)
         for key in dict.fromkeys([*before, *after])

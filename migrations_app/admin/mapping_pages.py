@@ -199,6 +199,7 @@ def _context(request: HttpRequest, mapping: Mapping) -> dict[str, Any]:
     active = Stream.objects.filter(mapping=mapping, active=True).order_by()
     sums = next(iter(_sums(active.values("mapping"))), {"rows": None, "success": None, "due": None})
     sees_audit = request.user.has_perm("migrations_app.view_auditentry")
+    sees_rows = request.user.has_perm("migrations_app.view_checkpoint")
     return standing | {
         "destinations": list(mapping.named_destinations.select_related("destination")),
         "specs": [(spec, schedule_in_words(spec, zone)) for spec in specs[:_LISTED_SPECS]],
@@ -208,7 +209,7 @@ def _context(request: HttpRequest, mapping: Mapping) -> dict[str, Any]:
         "runs_url": f"{reverse('admin:migrations_app_run_changelist')}?"
         + urlencode({"stream__mapping__id__exact": mapping.pk}),
         "streams_url": f"{reverse('admin:migrations_app_stream_changelist')}?{urlencode({'mapping': mapping.pk})}",
-        "audit": audit_of("mapping", mapping.pk) if sees_audit else None,
+        "audit": audit_of("mapping", mapping.pk, sees_rows=sees_rows) if sees_audit else None,
         "here": request.get_full_path(),
     }
 

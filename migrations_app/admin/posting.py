@@ -18,6 +18,7 @@ from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
 from django.http.response import HttpResponseBase
 from django.urls import URLPattern, path, reverse
+from django.utils.encoding import iri_to_uri
 from django.utils.http import url_has_allowed_host_and_scheme
 
 from migrations_app import audit
@@ -194,10 +195,10 @@ class WithAddresses:
         if not to and row and type(row[0]).objects.filter(pk=row[0].pk).exists():
             to = self.page_of(request, row[0])
         to = to or reverse(f"admin:{self.model._meta.app_label}_{self.model._meta.model_name}_changelist")
+        if "HX-Request" not in request.headers:
+            return HttpResponseRedirect(to)
         # A request of htmx follows a redirect by itself and would put the whole page into its fragment.
-        return (
-            HttpResponse(headers={"HX-Redirect": to}) if "HX-Request" in request.headers else HttpResponseRedirect(to)
-        )
+        return HttpResponse(headers={"HX-Redirect": iri_to_uri(to)})
 
 
 def _check_confirmed(request: HttpRequest, name: str) -> None:

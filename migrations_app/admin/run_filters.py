@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from django.contrib import admin
@@ -106,6 +106,7 @@ def _moment(text: str) -> datetime | None:
     """A time in the settings' zone, unless it names another."""
     try:
         moment = datetime.fromisoformat(text)
-    except ValueError:
+        aware = timezone.make_aware(moment) if timezone.is_naive(moment) else moment
+        return aware.astimezone(UTC)
+    except (ValueError, OverflowError):
         return None
-    return timezone.make_aware(moment) if timezone.is_naive(moment) else moment

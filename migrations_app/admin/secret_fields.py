@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 
 from django import forms
 from django.template.loader import render_to_string
+from django.utils.html import escape
 from django.utils.safestring import SafeString, mark_safe
 from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget
 
@@ -87,7 +88,8 @@ class SecretFormField(forms.CharField):
             state = "Not set. A variable is looked up when a run starts, so that nothing secret is stored here."
         elif secrets.is_reference(stored):
             self.widget.reference = stored
-            state = f"Set to {stored}; kept while the name stays."
+            # Pages put help texts in as HTML, and a reference's default is text of anybody's.
+            state = f"Set to {escape(stored)}; kept while the name stays."
         else:
             self.widget.is_set = True
             state = "Set, and never shown; kept while this stays empty."

@@ -14,6 +14,7 @@ from django.utils.http import urlencode
 from connectors.mapping import EVERY_TABLE
 from connectors.mapping.cron import SELF_MANAGED
 from migrations_app import history
+from migrations_app.admin.audit import visible
 from migrations_app.admin.pages import fragment, page
 from migrations_app.admin.posting import shown, url_of
 from migrations_app.admin.run_charts import duration_chart, rows_chart, strip_of
@@ -116,7 +117,7 @@ def _context(request: HttpRequest, stream: Stream) -> dict[str, Any]:
         "last_failed": bool(runs) and runs[-1].state in {"failed", "lost", "stopped"},
         "changes": history.schema_changes(stream),
         "check": _check(stream),
-        "audit": audit_of("stream", str(stream.pk)) if sees_audit else None,
+        "audit": audit_of("stream", str(stream.pk), sees_rows=sees_places) if sees_audit else None,
         **_live(stream),
     }
 
@@ -140,9 +141,12 @@ def schedule_in_words(spec: SpecRow | None, zone: str) -> str:
         return spec.cron
 
 
-def audit_of(target_type: str, target_id: str) -> list[AuditEntry]:
-    """What was done to a row, the newest first."""
-    return list(AuditEntry.objects.filter(target_type=target_type, target_id=target_id)[:_LISTED_AUDIT])
+def audit_of(target_type: str, target_id: str, *, sees_rows: bool) -> list[AuditEntry]:
+    """What was done to a row, the newest first, as far as a person sees keys or not."""
+    entries = list(AuditEntry.objects.filter(target_type=target_type, target_id=target_id)[:_LISTED_AUDIT])
+    for entry in entries:
+        entry.details = visible(entry.details, sees_rows=sees_rows)
+    return entries
 
 
 def _check(stream: Stream) -> dict[str, Any] | None:

@@ -91,7 +91,9 @@ class StreamRereading:
             described = _describe(plan, asked)
             reset.carry_out(plan, described)
         said = f"{stream} is reset: {described.consequence}. Resume it when it may run."
-        return Done(said, to=_page_of(stream), details={"how": asked["how"], "reason": reason[:500]})
+        details = {"how": asked["how"], "reason": reason[:500]}
+        before, after = {"position": described.before}, {"position": described.after}
+        return Done(said, to=_page_of(stream), before=before, after=after, details=details)
 
 
 def seen_of(stream: Stream) -> str:

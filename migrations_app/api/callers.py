@@ -17,10 +17,15 @@ from migrations_app.enums import Scope
 from migrations_app.senders import sender_of
 
 _SCHEME = "bearer"
+_PERSON = "user:"
 #: What a person needs in the admin to do the same.
 _PERMISSIONS: dict[Scope, tuple[str, ...]] = {
     Scope.MAPPING_READ: ("view_mapping",),
-    Scope.MAPPING_WRITE: ("add_mapping", "change_mapping", "delete_mapping"),
+    # A document says its source and destinations too, which are made or changed with it.
+    Scope.MAPPING_WRITE: (
+        *("add_mapping", "change_mapping", "delete_mapping"),
+        *("add_source", "change_source", "add_destination", "change_destination"),
+    ),
     Scope.CONNECTION_READ: ("view_source", "view_destination"),
     Scope.CONNECTION_WRITE: ("add_source", "change_source", "add_destination", "change_destination"),
     Scope.CONNECTION_TEST: ("view_source", "view_destination", "test_connection"),
@@ -55,6 +60,11 @@ class Caller:
         """What Django's own code asks users for."""
         return self.id
 
+    @property
+    def sees_values(self) -> bool:
+        """Whether errors are told in their own words, which can name a key; people see here what the pages show."""
+        return not self.id.startswith(_PERSON) or Scope.STATE_READ in self.scopes
+
 
 def caller_of(request: Request) -> Caller | None:
     """Who sent the request; None for a stranger."""
@@ -63,7 +73,7 @@ def caller_of(request: Request) -> Caller | None:
         return user
     if user is None or not user.is_authenticated:
         return None
-    return Caller(f"user:{user.pk}", user.get_username(), scopes_of(user))
+    return Caller(f"{_PERSON}{user.pk}", user.get_username(), scopes_of(user))
 
 
 def scopes_of(user: Any) -> frozenset[Scope]:

@@ -16,6 +16,8 @@ from migrations_app.models import Run
 Text = Annotated[str, Field(max_length=300)]
 Moment = Annotated[datetime, AfterValidator(in_utc)]
 LONGEST_WAIT_S = 30
+#: In place of an error's own words.
+HIDDEN = "what the error says can name a key; it needs the permission to see checkpoints"
 
 
 class Selection(Contract):
@@ -151,9 +153,12 @@ class Stopping(BaseModel):
     stopping: bool = Field(description="false when the run had ended already")
 
 
-def shape_of(run: Run) -> RunShape:
-    """The answer for a run; it comes with its stream."""
+def shape_of(run: Run, *, sees_values: bool) -> RunShape:
+    """The answer for a run, which comes with its stream; an error's own words are for who may see keys."""
     stream = run.stream
+    same = {name: getattr(run, name) for name in _SAME}
+    if run.error_class and not sees_values:
+        same["reason"] = HIDDEN
     return RunShape(
         id=run.pk,
         mapping=stream.mapping_id,
@@ -165,7 +170,7 @@ def shape_of(run: Run) -> RunShape:
         trigger=TriggerKind(run.trigger),
         resumes=run.resumes_id,
         bytes=run.byte_count,
-        **{name: getattr(run, name) for name in _SAME},
+        **same,
     )
 
 

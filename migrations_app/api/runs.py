@@ -20,6 +20,7 @@ from migrations_app.api.mappings import find_mapping
 from migrations_app.api.paging import newest_first
 from migrations_app.api.problems import Problem, not_found
 from migrations_app.api.run_shapes import (
+    HIDDEN,
     BackfillBody,
     EventShape,
     Log,
@@ -36,7 +37,7 @@ from migrations_app.api.run_shapes import (
 )
 from migrations_app.api.view import ApiView, answer, operation
 from migrations_app.audit import Actor
-from migrations_app.enums import EventLevel, Scope
+from migrations_app.enums import EventLevel, RunState, Scope
 from migrations_app.models import Mapping, Run, RunEvent
 from migrations_app.settings_io import resolved_settings
 from migrations_app.starting import Started
@@ -60,6 +61,13 @@ def find_run(run_id: str) -> Run:
     if found is None:
         raise not_found(run_id, noun="run")
     return found
+
+
+class _RunsAnswered(ApiView):
+    """An address that answers runs."""
+
+    def _shape(self, run: Run) -> RunShape:
+        return shape_of(run, sees_values=self.caller.sees_values)
 
 
 class StartView(ApiView):
@@ -133,7 +141,7 @@ class BackfillView(ApiView):
         return once(request, self.caller.id, prepare)
 
 
-class RunsView(ApiView):
+class RunsView(_RunsAnswered):
     """All runs."""
 
     @operation("list_runs", "List runs", scope=Scope.RUN_READ, query=RunQuery, answers={200: RunPage})
@@ -145,7 +153,7 @@ class RunsView(ApiView):
             if getattr(query, name) is not None:
                 rows = rows.filter(**{lookup: getattr(query, name)})
         found, cursor = newest_first(rows, query)
-        return answer(RunPage(items=[shape_of(run) for run in found], next_cursor=cursor))
+        return answer(RunPage(items=[self._shape(run) for run in found], next_cursor=cursor))
 
 
 _FILTERS = {
@@ -160,7 +168,7 @@ _FILTERS = {
 }
 
 
-class RunView(ApiView):
+class RunView(_RunsAnswered):
     """One run."""
 
     @operation(
@@ -174,11 +182,11 @@ class RunView(ApiView):
     def get(self, _request: Request, run_id: str) -> Response:
         """With `wait` the answer comes when the run has ended, or after so many seconds."""
         query: Any = self.query
-        found = _waited(lambda: find_run(run_id), lambda run: shape_of(run).is_final, query.wait)
-        return answer(shape_of(found))
+        found = _waited(lambda: find_run(run_id), _is_final, query.wait)
+        return answer(self._shape(found))
 
 
-class TriggerView(ApiView):
+class TriggerView(_RunsAnswered):
     """The runs that were started together."""
 
     @operation(
@@ -192,13 +200,13 @@ class TriggerView(ApiView):
     def get(self, _request: Request, trigger_id: str) -> Response:
         """With `wait` the answer comes when all of them have ended, or after so many seconds."""
         query: Any = self.query
-        found = _waited(lambda: _triggered(trigger_id), lambda each: all(run.is_final for run in each), query.wait)
+        found = _waited(lambda: _triggered(trigger_id), lambda each: all(map(_is_final, each)), query.wait)
         return answer(
             TriggerShape(
                 trigger_id=uuid.UUID(trigger_id),
-                is_final=all(run.is_final for run in found),
-                states=dict(Counter(run.state.value for run in found)),
-                runs=found,
+                is_final=all(map(_is_final, found)),
+                states=dict(Counter(RunState(run.state).value for run in found)),
+                runs=[self._shape(run) for run in found],
             )
         )
 
@@ -217,7 +225,7 @@ class StopView(ApiView):
         return answer(Stopping(run=run.pk, stopping=is_stopping), 202)
 
 
-class RetryView(ApiView):
+class RetryView(_RunsAnswered):
     """Trying again."""
 
     @operation(
@@ -233,11 +241,11 @@ class RetryView(ApiView):
         run = find_run(run_id)
 
         def act() -> Response:
-            if not shape_of(run).is_final:
+            if not _is_final(run):
                 raise Problem(409, "not_final", f"run {run.pk} is {run.state}; wait for its end, or stop it")
             new = starting.retry(run, requested_by=self.caller.name[:150])
             audit.record(self.actor, "retry", run, details={"run": str(new.pk)})
-            return answer(shape_of(new), 202, Location=f"/api/v1/runs/{new.pk}")
+            return answer(self._shape(new), 202, Location=f"/api/v1/runs/{new.pk}")
 
         return once(request, self.caller.id, lambda: act)
 
@@ -256,11 +264,18 @@ class LogView(ApiView):
     def get(self, _request: Request, run_id: str) -> Response:
         """The oldest lines first. Send `last` as `after` to read on."""
         query: Any = self.query
-        lines = RunEvent.objects.filter(run=find_run(run_id), pk__gt=query.after)
+        run = find_run(run_id)
+        lines = RunEvent.objects.filter(run=run, pk__gt=query.after)
         if query.level is not None:
             lines = lines.filter(level=query.level)
+        is_told = self.caller.sees_values or not run.error_class
         found = [
-            EventShape(id=line.pk, at=line.at, level=EventLevel(line.level), message=line.message)
+            EventShape(
+                id=line.pk,
+                at=line.at,
+                level=EventLevel(line.level),
+                message=line.message if is_told or line.level != EventLevel.ERROR else f"{run.state}: {HIDDEN}",
+            )
             for line in lines.order_by("pk")[: query.limit]
         ]
         return answer(Log(items=found, last=found[-1].id if found else query.after))
@@ -275,25 +290,28 @@ def _queued(started: Started, actor: Actor, action: str, mapping: Mapping, body:
         audit.record(actor, action, mapping, details=asked | {"trigger_id": str(started.trigger_id)})
     shown = Queued(
         trigger_id=started.trigger_id,
-        runs=[shape_of(run) for run in started.runs],
-        busy=[shape_of(run) for run in started.busy],
+        # None of them has ended, and so none has an error.
+        runs=[shape_of(run, sees_values=False) for run in started.runs],
+        busy=[shape_of(run, sees_values=False) for run in started.busy],
     )
     # A mapping without destinations has nothing to run, and nothing to watch.
     watched = {"Location": f"/api/v1/triggers/{started.trigger_id}"} if started.runs else {}
     return answer(shown, 202, **watched)
 
 
-def _triggered(trigger_id: str) -> list[RunShape]:
+def _triggered(trigger_id: str) -> list[Run]:
     try:
-        rows = (
-            Run.objects.filter(trigger_id=uuid.UUID(trigger_id)).select_related("stream").order_by("created_at", "pk")
-        )
+        rows = Run.objects.filter(trigger_id=uuid.UUID(trigger_id)).select_related("stream")
     except ValueError:
         raise not_found(trigger_id, noun="trigger") from None
-    found = [shape_of(run) for run in rows]
+    found = list(rows.order_by("created_at", "pk"))
     if not found:
         raise not_found(trigger_id, noun="trigger")
     return found
+
+
+def _is_final(run: Run) -> bool:
+    return not RunState(run.state).is_active
 
 
 def _waited(look: Callable[[], T], is_done: Callable[[T], bool], wait_s: int) -> T:

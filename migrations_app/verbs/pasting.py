@@ -13,7 +13,9 @@ from typing import Any
 from connectors import mapping as contract
 from connectors.mapping.address import parse_address
 from connectors.mapping.env import is_reference
+from connectors.mapping.fields import has_userinfo
 from connectors.mapping.files import MAX_BYTES, load_text
+from connectors.mapping.masks import PLACE_KEYS
 from connectors.mapping.sketch import ENDINGS, sketch
 from connectors.mapping.source import DEFAULT_PGSQL_PORT
 from migrations_app import documents, secrets
@@ -204,11 +206,15 @@ def _other_secrets(kind: EndpointKind, row: Row, part: Mapping[str, Any]) -> boo
 
 
 def _initial(kind: EndpointKind, part: Mapping[str, Any], wanted: str) -> dict[str, str]:
-    hidden = documents.secret_keys(kind.contracts[part[kind.type_key]])
+    model = kind.contracts[part[kind.type_key]]
+    hidden = documents.secret_keys(model)
+    # It becomes part of an address: what the contract does not know, or refuses since it holds a password, may be one.
+    known = {field.alias or name for name, field in model.model_fields.items()}
     shown = {
         key: str(value)
         for key, value in part.items()
-        if isinstance(value, str | int) and (key not in hidden or is_reference(str(value)))
+        if key in known and isinstance(value, str | int) and (key not in hidden or is_reference(str(value)))
+        if not (key in PLACE_KEYS and has_userinfo(str(value)))
     }
     return ({"name": wanted} if wanted else {}) | shown
 

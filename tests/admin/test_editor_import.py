@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from html import unescape
 from typing import Any
@@ -142,6 +143,23 @@ def test_what_is_not_stored_is_named_with_a_form_to_add_it_that_holds_no_secret(
         "pgsql__schema": "shop",
         "pgsql__certificate_file": "env:PG_CA",
     }
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        {"url": "postgresql://reader:hunter2@source.example:5432/shop"},
+        {"primary_url": "reader:hunter2@primary.example"},
+        {"passwd": "hunter2"},
+    ],
+    ids=str,
+)
+def test_password_at_a_wrong_place_of_the_text_is_in_no_address(written: dict[str, str]) -> None:
+    client = editor("add_source", "add_destination")
+    answer = paste(client, json.dumps(raw_mapping(source=raw_mapping()["source"] | written)))
+    text = answer.content.decode()
+    assert "pgsql__db_name=shop" in text
+    assert "hunter2" not in text
 
 
 def test_a_reference_in_place_of_a_secret_goes_along() -> None:

@@ -67,6 +67,16 @@ def test_clone_of_the_longest_name_fits(admin_client: Client) -> None:
     assert {len(each.name) for each in Destination.objects.all()} == {200}
 
 
+def test_reference_is_text_on_the_page_whatever_its_default_is(admin_client: Client) -> None:
+    reference = "env:DMS_URL:-mongodb://<img src=x onerror=alert(1)>"
+    form = {"name": "lake", "source_type": "mongo", "mongo__url": reference, "mongo__db_name": "shop"}
+    assert admin_client.post(url(Source, "add"), form).status_code == 302
+
+    page = admin_client.get(url(Source, "change", Source.objects.get().pk)).content.decode()
+    assert "<img" not in page
+    assert "Set to env:DMS_URL:-mongodb://&lt;img src=x" in page
+
+
 @pytest.mark.parametrize(
     ("permissions", "shown", "hidden"),
     [

@@ -180,3 +180,10 @@ def test_times_are_shown_in_the_zone_of_the_settings(admin_client: Client) -> No
     )
 
     assert "2026-11-29 02:00:00 IST" in admin_client.get("/admin/migrations_app/auditentry/").content.decode()
+
+
+def test_where_htmx_is_sent_to_is_an_address_whatever_is_asked_for() -> None:
+    asked = {"next": f"{_BASE}/\r\nSet-Cookie: a=b"}
+    answer = staff("run_mapping").post(f"{_BASE}/do/ring/", asked, HTTP_HX_REQUEST="true")
+    assert answer.status_code == 200
+    assert answer.headers["HX-Redirect"].startswith(f"{_BASE}/%0D%0A")

@@ -118,6 +118,7 @@ def test_times_are_those_of_the_settings_zone(admin_client: Client) -> None:
     assert shown(admin_client, until="2026-01-05T10:00") == short(before)
     assert shown(admin_client, since="2026-01-05T04:30+00:00") == short(after)
     assert shown(admin_client, since="yesterday") == short(before, after)
+    assert shown(admin_client, since="0001-01-01T00:00") == short(before, after)
     assert shown(admin_client, since="2026-01-05T09:00", until="2026-01-05T09:59") == set()
 
 

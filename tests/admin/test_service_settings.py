@@ -226,12 +226,28 @@ def test_file_is_imported_and_recorded_without_secrets(editor: Client, stored: N
     found = settings_io.load_settings()
     assert (found.timezone, found.slack_notif) == ("UTC", None)
     assert "new-secret" in found.encryption_store.url.get_secret_value()
-    entry = AuditEntry.objects.get(action="import_document")
+    entry = AuditEntry.objects.get(action="change")
     assert entry.before is not None
     assert entry.after is not None
     # What is at its default is left out.
     assert ("timezone" in entry.before, entry.after["timezone"]) == (False, "UTC")
     assert "secret" not in json.dumps([entry.before, entry.after, entry.details])
+
+
+def test_import_of_another_secret_alone_is_told_and_of_nothing_is_not(editor: Client, stored: None) -> None:
+    text = editor.get(address("see_export"), {"format": "yaml", "download": ""}).content.decode()
+    assert run_import(editor, text).headers["HX-Redirect"]
+    assert not AuditEntry.objects.exists()
+
+    document = raw_settings()
+    document["encryption_store"]["url"] = "mongodb://user:new-secret@store.example"
+    assert run_import(editor, json.dumps(document)).headers["HX-Redirect"]
+    assert run_import(editor, json.dumps(document)).headers["HX-Redirect"]
+
+    entry = AuditEntry.objects.latest("pk")
+    assert entry.after is not None
+    assert entry.after["encryption_store.url"] == "******** (changed)"
+    assert AuditEntry.objects.count() == 1
 
 
 def test_check_tells_what_would_change_and_changes_nothing(editor: Client, stored: None) -> None:

@@ -159,6 +159,9 @@ def test_reset_stream_copies_everything_again(databases: Databases, stream: Stre
     assert databases[1].value("SELECT count(*) FROM arrived.orders") == 100
     entry = AuditEntry.objects.get(action="reset")
     assert entry.details == {"how": "whole", "reason": "a test"}
+    assert entry.before is not None
+    assert entry.after is not None
+    assert entry.before["position"] != entry.after["position"]
 
 
 def test_reset_to_a_key_reads_what_is_above_it(databases: Databases, stream: Stream, client: Client) -> None:

@@ -223,3 +223,28 @@ def test_a_span_may_stand_for_a_lag_and_a_time_for_the_cut_off() -> None:
         " 'slack_notif': {}, 'cut_off_time': datetime.time(22)}"
     )
     assert parse_settings(load_text(text, "s.py", "settings").data).cut_off_time == dt.time(22)
+
+
+def test_yaml_of_a_few_lines_cannot_stand_for_millions_of_values() -> None:
+    lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x]"]
+    lines += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]" for n in range(1, 9)]
+    with pytest.raises(MappingError, match="aliases"):
+        load_text("\n".join(lines), "mapping.yaml")
+
+
+@pytest.mark.parametrize("form", ["[{}]", "{}"])
+def test_python_of_a_few_lines_cannot_stand_for_millions_of_values(form: str) -> None:
+    joined = ", " if form == "[{}]" else " + "
+    lines = ["a0 = 'xxxxxxxxxxxx'", *(f"a{n} = {form.format(joined.join([f'a{n - 1}'] * 9))}" for n in range(1, 9))]
+    with pytest.raises(MappingError, match="uses names that stand for names"):
+        load_text("\n".join([*lines, "mapping = {'tables': a8}"]), "mapping.py")
+
+
+def test_yaml_that_holds_itself_is_refused() -> None:
+    with pytest.raises(MappingError, match="aliases"):
+        load_text("tables: &all [*all]", "mapping.yaml")
+
+
+def test_yaml_may_share_a_part() -> None:
+    text = "common: &common {mode: syncing}\ntables: [*common, {<<: *common, table_name: a}]"
+    assert load_text(text, "mapping.yaml").data["tables"][1] == {"mode": "syncing", "table_name": "a"}
