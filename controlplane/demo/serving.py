@@ -80,9 +80,7 @@ def say_how_to_look(place: Place, teller: Teller) -> None:
 def _say_what_to_try(place: Place, teller: Teller) -> None:
     """Tell what to enter for a source of one's own, and how to make users."""
     shown = _write_environment(place)
-    teller.line(
-        f"To add a source of your own there: the PostgreSQL at {place.postgres.address}, database {SHOP}. Enter"
-    )
+    teller.line(f"To add a source of your own there: PostgreSQL at {place.postgres.address}, database {SHOP}. Enter")
     teller.line("   env:SOURCE_URL as url, env:SOURCE_USERNAME as username, and SOURCE_PASSWORD as the environment")
     teller.line(f"   variable of the password. A destination: DEST_ in place of SOURCE_, database {WAREHOUSE}.")
     teller.line("To add users, in a shell of its own:")

@@ -95,5 +95,5 @@ def test_the_command_starts_says_and_stops(open_directory: Path, capsys: pytest.
 
 
 def test_without_a_sandbox_the_error_says_how_to_start_one(tmp_path: Path) -> None:
-    with pytest.raises(SandboxError, match=r"python -m controlplane\.sandbox start"):
+    with pytest.raises(SandboxError, match=r"run sandbox start"):
         sandbox_env(tmp_path)
