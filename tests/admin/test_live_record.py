@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from django.db import OperationalError, connection
 
 from connectors.base import Commit, RunReport
 from migrations_app import live
@@ -127,6 +128,26 @@ def test_rows_of_earlier_runs_count_until_the_first_copy_is_done(succeeded: int,
     record.record()
 
     assert RunProgress.objects.get().rows_before == expected
+
+
+def test_run_goes_on_when_the_control_database_cannot_say_what_earlier_runs_copied(raw: dict[str, Any]) -> None:
+    stream = make_ready(raw)
+    execute(stream)
+    asked: list[str] = []
+
+    def away(execute: Any, statement: str, *rest: Any) -> Any:
+        if StreamTotals._meta.db_table in statement and "LIMIT 1" in statement:
+            asked.append(statement)
+            message = "server closed the connection unexpectedly"
+            raise OperationalError(message)
+        return execute(statement, *rest)
+
+    with connection.execute_wrapper(away):
+        run = execute(stream)
+
+    assert asked
+    assert (run.state, run.reason) == (RunState.SUCCEEDED, "")
+    assert run.progress.rows_before is None
 
 
 def test_recent_rate_leaves_out_what_is_long_past() -> None:
