@@ -19,10 +19,12 @@ from connectors.errors import SourceUnavailable
 from connectors.mapping import MongoSource, S3Destination, parse_mapping
 from connectors.registry import probe_source
 from connectors.waiting import Overdue, within
+from tests.buckets import Bucket
 from tests.builders import make_mapping, make_table
 from tests.databases import PgDatabase
 from tests.destinations.support import SCHEMA, make_config
 from tests.relay import run_relay
+from tests.s3_faults import Fault, How, S3Proxy
 
 LIMIT_S = 2.0
 
@@ -154,3 +156,39 @@ def test_silent_store_ends_in_time() -> None:
     assert [step.name for step in steps] == ["resolve", "connect", "TLS", "sign in"]
     assert steps[-1].outcome == "failed"
     assert took_s < LIMIT_S + 4
+
+
+@pytest.mark.parametrize(
+    ("operation", "step"),
+    [
+        ("PutObject", "write"),
+        ("CreateMultipartUpload", "multipart upload"),
+        ("CompleteMultipartUpload", "multipart upload"),
+    ],
+)
+def test_store_that_stops_answering_keeps_nothing_of_the_test(
+    s3_bucket: Bucket, s3_proxy: S3Proxy, monkeypatch: pytest.MonkeyPatch, operation: str, step: str
+) -> None:
+    """The store does what it is asked for, and does not say so in time."""
+    # The first client of a process alone may take a second or two to make.
+    monkeypatch.setattr(module, "TEST_WITHIN_S", 3 * LIMIT_S)
+    server = s3_proxy.server
+    config = S3Destination.model_validate(
+        {
+            "destination_type": "s3",
+            "s3_bucket_name": s3_bucket.name,
+            "endpoint_url": server.endpoint_url,
+            "region": server.region,
+            "access_key_id": server.access_key_id,
+            "secret_access_key": server.secret_access_key,
+        }
+    )
+    fault = s3_proxy.add(Fault(How.HANG, operation))
+    try:
+        steps = probe_bucket(config, "sql", "shop", label="shop")
+    finally:
+        fault.release()
+
+    assert (steps[-1].name, steps[-1].outcome) == (step, "failed")
+    assert s3_bucket.keys() == []
+    assert s3_bucket.open_uploads() == []
