@@ -16,7 +16,9 @@ from connectors.base import Options, Step
 from connectors.destinations.pgsql.probe import probe as probe_destination
 from connectors.destinations.s3.probe import probe as probe_bucket
 from connectors.errors import SourceUnavailable
-from connectors.mapping import MongoSource, S3Destination, parse_mapping
+from connectors.mapping import MongoSource, PgsqlSource, S3Destination, parse_mapping
+from connectors.postgres.errors import source_side
+from connectors.postgres.probing import Probe
 from connectors.registry import probe_source
 from connectors.waiting import Overdue, within
 from tests.buckets import Bucket
@@ -109,6 +111,19 @@ def test_server_that_stops_answering_is_found_in_its_step(pg_database: PgDatabas
     while any(thread.name == "within" for thread in threading.enumerate()) and time.monotonic() < deadline:
         time.sleep(0.05)
     assert not any(thread.name == "within" for thread in threading.enumerate())
+
+
+def test_address_that_keeps_silent_does_not_stand_for_those_behind_it(pg_database: PgDatabase) -> None:
+    """Of a host with several addresses, such as one of each kind, a run takes the first that answers."""
+    port = pg_database.server.port
+    config = parse_mapping(make_mapping(pg_database, pg_database, make_table("*"))).source
+    assert isinstance(config, PgsqlSource)
+    test = Probe(config, source_side("shop"), Options(connect_timeout_s=1), read_only=True)
+    with socket.create_server(("127.0.0.2", port)):
+        test.addresses = ["127.0.0.2", pg_database.server.host]
+        assert "offers no TLS" in test.tls()[1]
+        test.addresses = ["127.0.0.2"]
+        assert "says nothing" in test.tls()[1]
 
 
 def test_lock_at_the_destination_ends_in_time(pg_database: PgDatabase) -> None:
