@@ -59,6 +59,21 @@ def test_commits_bounds_and_phases_are_kept_after_the_end(raw: dict[str, Any]) -
     assert progress.altered == {}
 
 
+def test_log_that_goes_by_time_says_from_when_it_reads(
+    two_databases: tuple[PgDatabase, PgDatabase], settings: Any
+) -> None:
+    settings.DMS_OPTIONS = settings.DMS_OPTIONS | {"clock_margin_s": 0.0}
+    two_databases[0].execute("CREATE TABLE orders (at timestamptz PRIMARY KEY, note text)")
+    two_databases[0].execute("INSERT INTO orders SELECT now() - n * interval '1 hour' FROM generate_series(1, 9) n")
+    table = make_table(mode="logging", primary_key="at", primary_key_datatype="datetime")
+    table.pop("bookmark", None)
+    stream = make_ready(make_mapping(*two_databases, table))
+
+    for run in (execute(stream), execute(stream)):
+        assert run.state == RunState.SUCCEEDED, run.reason
+        assert run.progress.lower.startswith("at from watermark")
+
+
 def test_long_commit_moves_before_it_is_durable(
     raw: dict[str, Any], two_databases: tuple[PgDatabase, PgDatabase], monkeypatch: pytest.MonkeyPatch
 ) -> None:
