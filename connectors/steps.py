@@ -30,21 +30,18 @@ def take_steps(
     steps: list[Step],
     *,
     leave: Callable[[], None] = _leave_it,
-    within_s: float | None = None,
 ) -> list[Step]:
-    """Do the checks in their order until one fails or time is up.
+    """Do the checks in their order until one fails or TEST_WITHIN_S is up, for all of them together.
 
     Args:
         checks: By the step's name. Each is done in a thread of its own, which a check that hangs keeps.
         steps: Gets the steps; a check may add some of its own.
         leave: Called when time is up, to end what the check waits for. Must not wait itself.
-        within_s: For all of them together; TEST_WITHIN_S without it.
 
     Returns:
         The steps, a list that a check which was left behind does not touch any more.
     """
-    limit_s = TEST_WITHIN_S if within_s is None else within_s
-    until = time.monotonic() + limit_s
+    until = time.monotonic() + TEST_WITHIN_S
     taken = steps
     for name, check in checks.items():
         try:
@@ -53,7 +50,7 @@ def take_steps(
             outcome, detail = FAILED, error.message
         except Overdue:
             leave()
-            outcome, detail = FAILED, _overdue(limit_s)
+            outcome, detail = FAILED, _overdue()
             taken = list(steps)
         taken.append(Step(name, outcome, detail))
         if outcome == FAILED:
@@ -61,10 +58,10 @@ def take_steps(
     return taken
 
 
-def _overdue(limit_s: float) -> str:
+def _overdue() -> str:
     return (
-        f"no answer; the test was given up after {limit_s:.0f} seconds in this step: look for a firewall that drops"
-        " packets, a server that hangs or is overloaded, and locks there, then test again"
+        f"no answer; the test was given up after {TEST_WITHIN_S:.0f} seconds in this step: look for a firewall that"
+        " drops packets, a server that hangs or is overloaded, and locks there, then test again"
     )
 
 

@@ -104,9 +104,14 @@ class LiveRecord:
 
     def opened(self, position: Position | None) -> None:
         """Both ends are connected; the stream stands there."""
-        if self._rows_before is None:
-            self._rows_before = 0 if position is None else _rows_of_first_copy(self._run)
         self._committed_at = time.monotonic()
+        if position is None:
+            self._rows_before = self._rows_before or 0
+        elif self._rows_before is None:
+            try:
+                self._rows_before = _rows_of_first_copy(self._run)
+            except Error as error:
+                _leave(error)
 
     def committed(self, commit: Commit) -> None:
         """Rows are durable."""
@@ -153,11 +158,7 @@ class LiveRecord:
                     [row], update_conflicts=True, update_fields=_FIELDS, unique_fields=["run"]
                 )
         except Error as error:
-            is_away = isinstance(error, OperationalError | InterfaceError)
-            cause = "control database away" if is_away else "progress not recorded"
-            logger.warning("%s: %s", cause, type(error).__name__, extra={"action": "progress"})
-            if not connection.in_atomic_block:
-                connection.close()
+            _leave(error)
         else:
             self._was = what
             self._logged += len(warnings)
@@ -187,6 +188,15 @@ class LiveRecord:
     def _bytes_per_s(self) -> float | None:
         (then, before), (now, after) = self._moved[0], self._moved[-1]
         return (after - before) / (now - then) if now > then else None
+
+
+def _leave(error: Error) -> None:
+    """The control database cannot be asked now: the run goes on, with a new connection."""
+    is_away = isinstance(error, OperationalError | InterfaceError)
+    cause = "control database away" if is_away else "progress not recorded"
+    logger.warning("%s: %s", cause, type(error).__name__, extra={"action": "progress"})
+    if not connection.in_atomic_block:
+        connection.close()
 
 
 def rows_per_s(rows: list[CommitRow]) -> float | None:

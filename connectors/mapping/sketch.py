@@ -65,8 +65,14 @@ def _part(name: str, value: Any) -> Any:
 
 
 def _typed(value: Any, key: str, models: AnyMapping[Any, type[Contract]]) -> Any:
-    model = models.get(value.get(key)) if isinstance(value, AnyMapping) else None
-    return value if model is None else _tidy(value, model)
+    if not isinstance(value, AnyMapping):
+        return value
+    model = next((model for name, model in models.items() if name == value.get(key)), None)
+    if model is not None:
+        return _tidy(value, model)
+    # Nobody knows what it is, so what would be secret in anything is.
+    hidden = frozenset[str]().union(*map(secret_keys, [*SOURCES.values(), *DESTINATIONS.values()]))
+    return {name: shown_secret(str(each), is_url=False) if name in hidden else each for name, each in value.items()}
 
 
 def _tidy(value: Any, model: type[Contract]) -> Any:

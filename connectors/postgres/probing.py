@@ -106,7 +106,8 @@ class Probe:
         return OK, "the server offers TLS, and its certificate is checked at signing in"
 
     def _offer(self) -> bytes | None:
-        """What the server answers when it is asked for TLS; None for a server that keeps silent."""
+        """What the server answers when it is asked for TLS; None for a server that keeps silent at every address."""
+        is_silent = False
         for address in self.addresses:
             try:
                 with socket.create_connection(
@@ -115,10 +116,10 @@ class Probe:
                     asked.sendall(_SSL_REQUEST)
                     return asked.recv(1)
             except TimeoutError:
-                return None
+                is_silent = True
             except OSError:
                 continue
-        return b""
+        return None if is_silent else b""
 
     def sign_in(self) -> Finding:
         """User, password and database."""

@@ -223,7 +223,11 @@ class Session:
     def cut(self) -> None:
         """End whatever waits for a server that does not answer, from another thread: the connection is lost for it."""
         if self.connection.closed == 0:
-            with suppress(OSError), socket.socket(fileno=os.dup(self.connection.fileno())) as end:
+            # It may be closed between the two.
+            with (
+                suppress(OSError, psycopg2.InterfaceError),
+                socket.socket(fileno=os.dup(self.connection.fileno())) as end,
+            ):
                 end.shutdown(socket.SHUT_RDWR)
 
     def leave_copy(self) -> None:

@@ -160,6 +160,12 @@ _MAPPING_REMEDIES = {
 }
 
 
+_WAITS = (
+    "See that a worker is up, not drained, and has a free slot: ./run worker. A source's limit of runs at a time holds"
+    " runs back too."
+)
+
+
 def _word(counts: Counter[Standing]) -> Standing:
     first = min(counts, key=lambda standing: standing.rank)
     # One stream that is paused, or that is new, does not make the mapping so.
@@ -172,7 +178,7 @@ def _active(facts: Facts, run: ActiveRun, now: datetime) -> Verdict:
         waited = (now - run.created_at).total_seconds()
         reason = f"Its run has waited for a worker for {human_age(max(0.0, waited))}{after}."
         if waited > LATE_AFTER_S:
-            return Verdict(Standing.LATE, reason, "See that a worker is up and has a free slot: ./run worker.")
+            return Verdict(Standing.LATE, reason, _WAITS)
         return Verdict(Standing.QUEUED, reason)
     since = human_age(max(0.0, (now - (run.started_at or run.created_at)).total_seconds()))
     if run.lease_until is not None and (now - run.lease_until).total_seconds() > LATE_AFTER_S:

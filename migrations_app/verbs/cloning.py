@@ -31,7 +31,8 @@ class Clone:
 def clone(original: Mapping, new_id: str) -> Clone:
     """Make a mapping with the same source, destinations and specs; it is disabled, and nothing has run.
 
-    Source and destinations are shared, so that no secret is copied. It is kept here, wherever the original is.
+    Source and destinations are shared, and so are their secrets; those of Redis are the clone's own, the same ones. It
+    is kept here, wherever the original is.
 
     Args:
         original: What to clone.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from django.db import OperationalError, connection
 
 from connectors.base import Commit, RunReport
 from migrations_app import live
@@ -56,6 +57,21 @@ def test_commits_bounds_and_phases_are_kept_after_the_end(raw: dict[str, Any]) -
     assert progress.lower.startswith("updated_at from watermark")
     assert progress.rows_before == 0
     assert progress.altered == {}
+
+
+def test_log_that_goes_by_time_says_from_when_it_reads(
+    two_databases: tuple[PgDatabase, PgDatabase], settings: Any
+) -> None:
+    settings.DMS_OPTIONS = settings.DMS_OPTIONS | {"clock_margin_s": 0.0}
+    two_databases[0].execute("CREATE TABLE orders (at timestamptz PRIMARY KEY, note text)")
+    two_databases[0].execute("INSERT INTO orders SELECT now() - n * interval '1 hour' FROM generate_series(1, 9) n")
+    table = make_table(mode="logging", primary_key="at", primary_key_datatype="datetime")
+    table.pop("bookmark", None)
+    stream = make_ready(make_mapping(*two_databases, table))
+
+    for run in (execute(stream), execute(stream)):
+        assert run.state == RunState.SUCCEEDED, run.reason
+        assert run.progress.lower.startswith("at from watermark")
 
 
 def test_long_commit_moves_before_it_is_durable(
@@ -127,6 +143,26 @@ def test_rows_of_earlier_runs_count_until_the_first_copy_is_done(succeeded: int,
     record.record()
 
     assert RunProgress.objects.get().rows_before == expected
+
+
+def test_run_goes_on_when_the_control_database_cannot_say_what_earlier_runs_copied(raw: dict[str, Any]) -> None:
+    stream = make_ready(raw)
+    execute(stream)
+    asked: list[str] = []
+
+    def away(execute: Any, statement: str, *rest: Any) -> Any:
+        if StreamTotals._meta.db_table in statement and "LIMIT 1" in statement:
+            asked.append(statement)
+            message = "server closed the connection unexpectedly"
+            raise OperationalError(message)
+        return execute(statement, *rest)
+
+    with connection.execute_wrapper(away):
+        run = execute(stream)
+
+    assert asked
+    assert (run.state, run.reason) == (RunState.SUCCEEDED, "")
+    assert run.progress.rows_before is None
 
 
 def test_recent_rate_leaves_out_what_is_long_past() -> None:

@@ -44,6 +44,17 @@ def test_no_secret_is_shown_whatever_else_is_wrong(form: str) -> None:
     assert "10000" not in text
 
 
+@pytest.mark.parametrize("wrong", ["oracle", None, ["pgsql"]])
+def test_no_secret_is_shown_of_what_has_no_known_type(wrong: Any) -> None:
+    keys = {"password": SECRET, "secret_access_key": SECRET, "host": "here"}
+    raw = {"source": {"source_type": wrong, **keys}, "destination": {"a": {"destination_type": wrong, **keys}}}
+
+    found = sketch(raw)
+
+    assert SECRET not in str(found)
+    assert found["source"]["host"] == found["destination"]["a"]["host"] == "here"
+
+
 def test_keys_come_in_the_order_of_the_contract_and_unknown_ones_last() -> None:
     spec = {"typo": 1, "bookmark": "b", "mode": "syncing", "cron": "* *", "table_name": "t"}
 

@@ -38,6 +38,10 @@ def words(position: dict[str, Any], source_type: str = "pgsql") -> str:
             {"mode": "syncing", "key": ["a", "b"], "phase": "copy", "batch": 1200, "cursor": ["x", "5000"]},
             "an unfinished first copy: 1,200 chunks, rows with a and b up to x, 5,000",
         ),
+        (
+            {"mode": "syncing", "key": ["code"], "phase": "copy", "batch": 2, "cursor": ["0071000"]},
+            "an unfinished first copy: 2 chunks, rows with code up to 0071000",
+        ),
         ({"mode": "flying"}, "a place that another kind of source, or another version, has stored"),
     ],
 )

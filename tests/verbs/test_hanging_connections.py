@@ -16,13 +16,17 @@ from connectors.base import Options, Step
 from connectors.destinations.pgsql.probe import probe as probe_destination
 from connectors.destinations.s3.probe import probe as probe_bucket
 from connectors.errors import SourceUnavailable
-from connectors.mapping import MongoSource, S3Destination, parse_mapping
+from connectors.mapping import MongoSource, PgsqlSource, S3Destination, parse_mapping
+from connectors.postgres.errors import source_side
+from connectors.postgres.probing import Probe
 from connectors.registry import probe_source
 from connectors.waiting import Overdue, within
+from tests.buckets import Bucket
 from tests.builders import make_mapping, make_table
 from tests.databases import PgDatabase
 from tests.destinations.support import SCHEMA, make_config
 from tests.relay import run_relay
+from tests.s3_faults import Fault, How, S3Proxy
 
 LIMIT_S = 2.0
 
@@ -109,6 +113,19 @@ def test_server_that_stops_answering_is_found_in_its_step(pg_database: PgDatabas
     assert not any(thread.name == "within" for thread in threading.enumerate())
 
 
+def test_address_that_keeps_silent_does_not_stand_for_those_behind_it(pg_database: PgDatabase) -> None:
+    """Of a host with several addresses, such as one of each kind, a run takes the first that answers."""
+    port = pg_database.server.port
+    config = parse_mapping(make_mapping(pg_database, pg_database, make_table("*"))).source
+    assert isinstance(config, PgsqlSource)
+    test = Probe(config, source_side("shop"), Options(connect_timeout_s=1), read_only=True)
+    with socket.create_server(("127.0.0.2", port)):
+        test.addresses = ["127.0.0.2", pg_database.server.host]
+        assert "offers no TLS" in test.tls()[1]
+        test.addresses = ["127.0.0.2"]
+        assert "says nothing" in test.tls()[1]
+
+
 def test_lock_at_the_destination_ends_in_time(pg_database: PgDatabase) -> None:
     """Another transaction makes the schema and does not end."""
     other = pg_database.connect()
@@ -154,3 +171,39 @@ def test_silent_store_ends_in_time() -> None:
     assert [step.name for step in steps] == ["resolve", "connect", "TLS", "sign in"]
     assert steps[-1].outcome == "failed"
     assert took_s < LIMIT_S + 4
+
+
+@pytest.mark.parametrize(
+    ("operation", "step"),
+    [
+        ("PutObject", "write"),
+        ("CreateMultipartUpload", "multipart upload"),
+        ("CompleteMultipartUpload", "multipart upload"),
+    ],
+)
+def test_store_that_stops_answering_keeps_nothing_of_the_test(
+    s3_bucket: Bucket, s3_proxy: S3Proxy, monkeypatch: pytest.MonkeyPatch, operation: str, step: str
+) -> None:
+    """The store does what it is asked for, and does not say so in time."""
+    # The first client of a process alone may take a second or two to make.
+    monkeypatch.setattr(module, "TEST_WITHIN_S", 3 * LIMIT_S)
+    server = s3_proxy.server
+    config = S3Destination.model_validate(
+        {
+            "destination_type": "s3",
+            "s3_bucket_name": s3_bucket.name,
+            "endpoint_url": server.endpoint_url,
+            "region": server.region,
+            "access_key_id": server.access_key_id,
+            "secret_access_key": server.secret_access_key,
+        }
+    )
+    fault = s3_proxy.add(Fault(How.HANG, operation))
+    try:
+        steps = probe_bucket(config, "sql", "shop", label="shop")
+    finally:
+        fault.release()
+
+    assert (steps[-1].name, steps[-1].outcome) == (step, "failed")
+    assert s3_bucket.keys() == []
+    assert s3_bucket.open_uploads() == []

@@ -14,7 +14,7 @@ from connectors.base import Options, Step
 from connectors.destinations.s3.client import Client
 from connectors.destinations.s3.errors import ObjectChanged, ObjectMissing, Side
 from connectors.destinations.s3.target import STATE_DIRECTORY, encoded
-from connectors.errors import ConnectorError
+from connectors.errors import ConnectorError, DestinationError
 from connectors.mapping import S3Destination as Config
 from connectors.steps import FAILED, OK, WARNING, Finding
 
@@ -49,9 +49,10 @@ class _Probe:
         self._made: Client | None = None
         self._stopping = threading.Event()
         self._addresses: list[str] = []
-        self._is_written = False
+        self._may_be_written = False
         # A name of its own, in the place where a table of that name would keep its state: no reader takes it for rows.
         self._key = f"{prefix}{STATE_DIRECTORY}probe-{uuid.uuid4().hex[:12]}"
+        self._upload_key = f"{self._key}-upload"
 
     def run(self) -> list[Step]:
         checks: dict[str, Callable[[], Finding]] = {
@@ -74,13 +75,21 @@ class _Probe:
                 made.close()
 
     def _clean_up(self, client: Client) -> None:
-        """Delete what a failed step left; a store that refused the step may refuse this too."""
-        if self._is_written:
+        """Delete what a failed step left, or may have: a store that refused the step may refuse this too."""
+        if not self._may_be_written:
+            return
+        for key in (self._key, self._upload_key):
             with suppress(ConnectorError):
-                client.delete(self._key, client.head(self._key).etag)
+                client.delete(key, client.head(key).etag)
+        with suppress(ConnectorError):
+            for each in client.list_uploads(self._upload_key):
+                client.abort_upload(each.key, each.upload_id)
 
     @property
     def _client(self) -> Client:
+        if self._stopping.is_set():
+            # A step that was left behind would write after all was deleted.
+            raise self._side.error(DestinationError, "the test was given up")
         if self._made is None:
             self._made = Client(self._config, self._options, self._side, self._stopping, lambda: None, 2)
         return self._made
@@ -112,8 +121,9 @@ class _Probe:
         return OK, f"{self._prefix} can be listed and {'holds objects' if found else 'is empty'}"
 
     def _write(self) -> Finding:
+        # Before: a store may write and not say so in time.
+        self._may_be_written = True
         etag = self._client.put(self._key, b"probe", None)
-        self._is_written = True
         for condition, words in ((None, "that there is none yet"), ('"0"', "the content that was read")):
             try:
                 self._client.put(self._key, b"other", condition)
@@ -128,7 +138,7 @@ class _Probe:
         return OK, f"an object under {self._prefix} was written, replaced and read, with conditions"
 
     def _upload(self) -> Finding:
-        key = f"{self._key}-upload"
+        key = self._upload_key
         upload_id = self._client.create_upload(key, "probe")
         etag = self._client.upload_piece(key, upload_id, 1, b"probe")
         self._client.complete_upload(key, upload_id, (etag,), None)
@@ -151,7 +161,7 @@ class _Probe:
 
     def _delete(self) -> Finding:
         self._client.delete(self._key, self._client.head(self._key).etag)
-        self._is_written = False
+        self._may_be_written = False
         return OK, "the objects of this test were deleted"
 
     def _clock(self) -> Finding:

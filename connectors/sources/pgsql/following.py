@@ -144,11 +144,12 @@ def _parts(
 def _from_where(reading: Reading, position: PgPosition) -> str:
     """Where a follow pass begins, in words."""
     bookmark = reading.bookmark
-    if bookmark is not None and position.watermark is not None:
-        lag = f" less {grace(reading)}" if grace(reading) else ""
-        return f"{bookmark.column.name} from watermark {position.watermark}{lag}"
     if bookmark is None and reading.spec.mode is not Mode.LOGGING:
         return "every row, compared"
+    timed = bookmark.column if bookmark is not None else reading.key[0] if reading.key_kind is KeyKind.TIME else None
+    if timed is not None and position.watermark is not None:
+        lag = f" less {grace(reading)}" if grace(reading) else ""
+        return f"{timed.name} from watermark {position.watermark}{lag}"
     return above((position.safe_key,) if position.safe_key is not None else None)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from enum import StrEnum
 from typing import Any, NamedTuple
@@ -12,6 +13,9 @@ from connectors.base import Position, Say
 from connectors.mapping import Mode
 
 Key = tuple[str, ...]
+
+#: A text with a leading zero is none, and no number of that many digits is read by its groups.
+_NUMBER = re.compile(r"-?(0|[1-9][0-9]{0,37})")
 
 
 class Phase(StrEnum):
@@ -153,7 +157,7 @@ class PgPosition(BaseModel):
 
 
 def _shown(key: Key) -> str:
-    return ", ".join(f"{int(part):,}" if part.removeprefix("-").isdecimal() else part for part in key)
+    return ", ".join(f"{int(part):,}" if _NUMBER.fullmatch(part) else part for part in key)
 
 
 def _words(key: Key | None) -> str:
