@@ -11,6 +11,8 @@ admin.autodiscover()
 # These register the admin's own pages, and so come after what others register.
 from migrations_app.admin import account, signing_in  # noqa: E402
 
+handler403 = "migrations_app.admin.errors.forbidden"
+
 urlpatterns = [
     path("admin/login/", signing_in.sign_in),
     path("admin/account/two-factor/", account.two_factor, name="two_factor"),

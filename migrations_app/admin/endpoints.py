@@ -13,6 +13,7 @@ from django.utils.text import Truncator
 from migrations_app.admin.base import BaseAdmin
 from migrations_app.admin.discovering import DiscoveringAdmin
 from migrations_app.admin.endpoint_form import EndpointForm, endpoint_form
+from migrations_app.admin.endpoint_shown import shown_fields
 from migrations_app.admin.endpoint_testing import TestedAdmin
 from migrations_app.admin.managing import ManagedElsewhere
 from migrations_app.admin.posting import Done, posted, url_of
@@ -41,8 +42,10 @@ class EndpointAdmin(ManagedElsewhere, TestedAdmin, BaseAdmin):
         """With the number of mappings that use each."""
         return super().get_queryset(request).annotate(mapping_count=Count("mappings", distinct=True))
 
-    def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:  # noqa: ARG002 - Django's signature
+    def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
         """A line for each field, since whole lines appear and disappear with the kind."""
+        if obj is not None and not self.has_change_permission(request, obj):
+            return [(None, {"fields": shown_fields(self.kind, self._form_class().base_fields, obj)})]
         names = [name for name in self._form_class().base_fields if name != "forget"]
         stored = obj.secrets if obj is not None else {}
         return [(None, {"fields": [*names, *(["forget"] if any(stored.values()) else [])]})]

@@ -23,6 +23,8 @@ from migrations_app.admin.posting import Done, Refused, posted
 
 #: What makes a user more, or less, than others.
 _STANDING = ("is_active", "is_staff", "is_superuser", "groups", "user_permissions")
+#: Beside roles, for superusers alone: who is to be understood by his role has none of them.
+_SINGLE = ("Single permissions", {"fields": ("user_permissions",), "classes": ("collapse",)})
 
 for model in (User, Group):
     admin.site.unregister(model)
@@ -54,11 +56,11 @@ class UserAdmin(DjangoUserAdmin, BaseAdmin):  # type: ignore[type-arg]
     readonly_fields = ("last_login", "date_joined")
     fieldsets = (
         (None, {"fields": ("username", "password", "first_name", "last_name", "email")}),
-        ("Access", {"fields": _STANDING}),
+        ("Access", {"fields": ("groups", "is_active", "is_staff", "is_superuser")}),
         ("Dates", {"fields": ("last_login", "date_joined")}),
     )
     add_fieldsets = (
-        (None, {"fields": ("username", "email", "usable_password", "password1", "password2", "is_staff", "groups")}),
+        (None, {"fields": ("username", "email", "groups", "usable_password", "password1", "password2", "is_staff")}),
     )
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[User]:
@@ -66,6 +68,11 @@ class UserAdmin(DjangoUserAdmin, BaseAdmin):  # type: ignore[type-arg]
         apps = TOTPDevice.objects.filter(user=OuterRef("pk"), confirmed=True)
         users: QuerySet[User] = super().get_queryset(request).prefetch_related("groups")
         return users.annotate(second_factor=Exists(apps))
+
+    def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
+        """Single permissions for superusers only."""
+        fieldsets = super().get_fieldsets(request, obj)
+        return (*fieldsets, _SINGLE) if obj is not None and request.user.is_superuser else fieldsets
 
     def get_changeform_initial_data(self, request: HttpRequest) -> Any:
         """Whoever is added here is to use these pages."""

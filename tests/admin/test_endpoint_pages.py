@@ -9,7 +9,7 @@ from django.test import Client
 from django.urls import reverse
 from pytest_django import DjangoAssertNumQueries
 
-from migrations_app import documents
+from migrations_app import documents, secrets
 from migrations_app.enums import RunState
 from migrations_app.models import AuditEntry, Destination, Source, StreamTotals
 from tests.admin.ends import do, person, see, shown_by
@@ -93,6 +93,31 @@ def test_buttons_are_shown_to_who_may_use_them(
     buttons = re.findall(r"</span>([A-Z][a-z ]+)\s*</(?:button|a)>", page)
     assert set(shown) <= set(buttons)
     assert not set(hidden) & set(buttons)
+
+
+@pytest.mark.parametrize("stored", ["a-sealed-looking-value", "env:PG_PASSWORD", ""])
+def test_who_may_only_look_sees_the_address_as_text_and_no_secret(stored: str) -> None:
+    config = {"url": "db.example", "port": 5433, "db_name": "shop", "username": "reader"}
+    kept = {"password": stored} if stored.startswith("env:") else {"password": secrets.seal(stored)} if stored else {}
+    source = Source.objects.create(name="shop db", source_type="pgsql", config=config, secrets=kept)
+
+    page = person("view_source").get(url(Source, "change", source.pk)).content.decode()
+
+    shown = dict(re.findall(r"<label[^>]*>([^<]+)</label>.*?class=\"readonly[^>]*>(.*?)</div>", page, re.DOTALL))
+    word = stored if stored.startswith("env:") else "set, and never shown" if stored else "not set"
+    lines = {key.lower(): value for key, value in shown.items()}
+    expected = {"name": "shop db", "url": "db.example", "port": "5433", "db_name": "shop", "password": word}
+    assert lines | expected == lines
+    assert not [key for key in lines if key.startswith(("kafka", "forget", "mongo"))]
+    assert 'x-show="source_type' not in page
+    assert not kept or stored.startswith("env:") or (stored not in page and kept["password"] not in page)
+
+
+def test_who_may_only_look_sees_a_bucket_too() -> None:
+    lake = Destination.objects.create(name="lake", destination_type="s3", config={"s3_bucket_name": "a-bucket"})
+    page = person("view_destination").get(url(Destination, "change", lake.pk)).content.decode()
+    assert "a-bucket" in page
+    assert 'x-show="destination_type' not in page
 
 
 def test_cloning_needs_the_permission_to_add() -> None:

@@ -54,6 +54,26 @@ def test_admin_gives_roles() -> None:
     assert (entry.actor, entry.before, entry.after) == ("chief", {"groups": []}, {"groups": ["Editor"]})
 
 
+def test_role_is_asked_for_when_a_user_is_added() -> None:
+    page = signed_in(RoleName.ADMIN, "chief").get(f"{USERS}add/").content.decode()
+
+    assert page.index('name="username"') < page.index('name="groups"') < page.index('name="password1"')
+    assert "Roles" in page
+    assert "user_permissions" not in page
+
+
+def test_single_permissions_are_for_superusers(admin_client: Client) -> None:
+    user, chief = make_user(), signed_in(RoleName.ADMIN, "chief")
+    page = f"{USERS}{user.pk}/change/"
+
+    shown = chief.get(page).content.decode()
+    assert "Roles" in shown
+    assert "user_permissions" not in shown
+    assert "User permissions" not in shown
+    folded = admin_client.get(page).content.decode()
+    assert folded.index("<details") < folded.index("Single permissions") < folded.index('name="user_permissions"')
+
+
 def test_admin_cannot_make_a_superuser() -> None:
     client, user = signed_in(RoleName.ADMIN, "chief"), make_user()
     everything = list(Permission.objects.values_list("pk", flat=True))

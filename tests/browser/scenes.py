@@ -53,6 +53,13 @@ def one_of_each() -> None:
     LogEntry.objects.log_actions(user.pk, Mapping.objects.all(), CHANGE, "changed by hand", single_object=True)
 
 
+def address_of(end: str) -> tuple[str, int]:
+    """Host and id of the source, or the first destination, of the mapping that `one_of_each` has saved."""
+    mapping = Mapping.objects.get(pk="shop")
+    row = mapping.source if end == "source" else mapping.destinations.earliest("pk")
+    return row.config["url"], row.pk
+
+
 def _run(stream_id: int, state: RunState, **fields: Any) -> Run:
     now = timezone.now()
     return Run.objects.create(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser, Page, expect
 
 import controlplane.urls  # noqa: F401 - registers the pages
 from tests.browser import scenes
@@ -57,3 +57,13 @@ def _is_whole_page(page: Page, path: str) -> bool:
     """Whether it is a page by itself: not a part of one, not closed to everybody, not another page's address."""
     answer = page.request.get(path, max_redirects=0)
     return answer.status == 200 and "<html" in answer.text()
+
+
+@pytest.mark.parametrize("end", ["source", "destination"])
+def test_viewer_sees_where_an_end_is(chromium_browser: Browser, full_site: Site, end: str) -> None:
+    host, pk = full_site.call(scenes.address_of, end)
+    with visiting(chromium_browser, full_site, Role.VIEWER) as page:
+        visit(page, f"/admin/migrations_app/{end}/{pk}/change/")
+        expect(page.locator("#content-main").get_by_text(host, exact=True)).to_be_visible()
+        assert_accessible(page)
+        assert_no_complaints(page)
