@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 from django.contrib import admin
 from django.core.paginator import Paginator
 from django.db.models import Count, Max, Min, Q, QuerySet, Sum
-from django.http import HttpRequest, HttpResponseRedirect
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.http.response import HttpResponseBase
 from django.urls import reverse
 from django.utils.html import format_html
@@ -118,8 +118,11 @@ class MappingPages:
 
     @shown(VIEW)
     def overview_live(self, request: HttpRequest, mapping: Mapping) -> HttpResponseBase:
-        """How the mapping and the streams of one page of it stand now."""
-        return fragment(request, "parts/mapping_live.html", is_piece=True, **_standing(request, mapping))
+        """How the mapping and the streams of one page of it stand now; what the page has no place for asks for it anew."""
+        now = _live(request, mapping)
+        if request.GET.get("has", now["has"]) != now["has"]:
+            return HttpResponse(headers={"HX-Refresh": "true"})
+        return fragment(request, "parts/mapping_live.html", is_piece=True, **now)
 
     def response_post_save_add(self, request: HttpRequest, obj: Mapping) -> HttpResponseRedirect:  # noqa: ARG002 - Django's signature
         """Once it is saved, it is to be run."""
@@ -176,6 +179,10 @@ def _standing(request: HttpRequest, mapping: Mapping) -> dict[str, Any]:
     names = dict(Stream.objects.filter(mapping=mapping).values_list("pk", "unique_id"))
     shown_ones.sort(key=lambda pk: (found[pk].standing.rank, names[pk]))
     pages = Paginator(shown_ones, _STREAMS_PER_PAGE).get_page(request.GET.get("p"))
+    # The parts that the page has only where there is something to show in them.
+    has = "".join(str(int(bool(part))) for part in (counts, shown_ones, pages.has_other_pages()))
+    asked = {"standing": chosen, "p": str(pages.number)}
+    overview = overview_url(mapping)
     is_busy = any(each.standing in {Standing.RUNNING, Standing.QUEUED} for each in found.values())
     return {
         "mapping": mapping,
@@ -185,32 +192,37 @@ def _standing(request: HttpRequest, mapping: Mapping) -> dict[str, Any]:
         "pages": pages,
         "rows": [{"pk": pk, "verdict": found[pk]} for pk in pages.object_list],
         "is_busy": is_busy,
-        "asked": urlencode({"standing": chosen, "p": str(pages.number)}),
+        "has": has,
+        "asked": urlencode(asked | {"has": has}),
+        "overview": overview,
+        "here": f"{overview}?{urlencode(asked)}",
     }
 
 
-def _context(request: HttpRequest, mapping: Mapping) -> dict[str, Any]:
+def _live(request: HttpRequest, mapping: Mapping) -> dict[str, Any]:
+    """All of the page that runs change."""
     standing = _standing(request, mapping)
     rows = _rows([row["pk"] for row in standing["rows"]])
     for row in standing["rows"]:
         row.update(_columns(rows[row["pk"]]))
-    zone = schedule_settings()[1]
-    specs = list(mapping.spec_rows()[: _LISTED_SPECS + 1])
     active = Stream.objects.filter(mapping=mapping, active=True).order_by()
     sums = next(iter(_sums(active.values("mapping"))), {"rows": None, "success": None, "due": None})
+    return standing | {"sums": sums, "paused": active.filter(paused=True).count()}
+
+
+def _context(request: HttpRequest, mapping: Mapping) -> dict[str, Any]:
+    zone = schedule_settings()[1]
+    specs = list(mapping.spec_rows()[: _LISTED_SPECS + 1])
     sees_audit = request.user.has_perm("migrations_app.view_auditentry")
     sees_rows = request.user.has_perm("migrations_app.view_checkpoint")
-    return standing | {
+    return _live(request, mapping) | {
         "destinations": list(mapping.named_destinations.select_related("destination")),
         "specs": [(spec, schedule_in_words(spec, zone)) for spec in specs[:_LISTED_SPECS]],
         "has_more_specs": len(specs) > _LISTED_SPECS,
-        "sums": sums,
-        "paused": active.filter(paused=True).count(),
         "runs_url": f"{reverse('admin:migrations_app_run_changelist')}?"
         + urlencode({"stream__mapping__id__exact": mapping.pk}),
         "streams_url": f"{reverse('admin:migrations_app_stream_changelist')}?{urlencode({'mapping': mapping.pk})}",
         "audit": audit_of("mapping", mapping.pk, sees_rows=sees_rows) if sees_audit else None,
-        "here": request.get_full_path(),
     }
 
 

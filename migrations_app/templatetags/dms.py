@@ -123,13 +123,14 @@ def do(context: RequestContext, row: Any, name: str, label: str, **options: str)
         row: What it is about; ``app.Model`` for an action of the whole list.
         name: The method of the admin class.
         label: What the button says.
-        options: ``icon`` (of Material Symbols), ``style`` (primary, danger), ``next`` (where to go then), and fields
-            to post along.
+        options: ``icon`` (of Material Symbols), ``style`` (primary, danger), ``next`` (where to go then), ``kept``
+            (gives it an id, by which it keeps the focus when a piece takes its place), and fields to post along.
     """
     wanted, url = _address(row, name)
     if not _may(context, wanted):
         return ""
     known = {key: options.pop(key, "") for key in ("icon", "style", "next")}
+    known["id"] = f"do-{row._meta.model_name}-{row.pk}-{name}" if options.pop("kept", "") else ""
     given = {"url": url, "label": label, "fields": options.items(), "name": name} | known
     return render_to_string("parts/do.html", given, request=context.request)
 

@@ -10,10 +10,11 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
+from connectors.base import RunReport
 from migrations_app import hosts, runs, starting
 from migrations_app.admin.posting import url_of
 from migrations_app.enums import TriggerKind
-from migrations_app.models import AuditEntry, DataCheck, Mapping, Run, Stream, StreamTotals
+from migrations_app.models import AuditEntry, Checkpoint, DataCheck, Mapping, Run, Stream, StreamTotals
 from tests.admin.acting import EDITOR, OPERATOR, VIEWER, person, post, save_settings, see
 from tests.controlplane.builders import make_stream, raw_table
 from tests.controlplane.pages import save_mapping, url
@@ -147,8 +148,46 @@ def test_piece_tells_how_each_stream_of_the_page_stands(mapping: Mapping) -> Non
     piece = see(person(*VIEWER), mapping, "overview_live", standing="", p="1")
 
     assert "every 3s" in piece
-    assert f'id="standing-{stream.pk}" hx-swap-oob="true"' in piece
+    assert f'id="standing-{stream.pk}"' in piece
     assert "Queued" in piece
+
+
+def test_piece_brings_all_that_a_run_changes(mapping: Mapping) -> None:
+    orders, items = mapping.streams.get(name="orders"), mapping.streams.get(name="items")
+    client = person(*OPERATOR)
+    run = runs.queue(orders, trigger=TriggerKind.CLI)
+    busy = see(client, mapping, "overview_live", standing="", p="1")
+    assert url_of(mapping, "stop") in busy
+    assert url_of(orders, "stop") in busy
+
+    runs.claim(run)
+    runs.succeed(run, RunReport())
+    Checkpoint.objects.create(stream=orders, position={}, epoch=1, rows_total=4321)
+    fail(items)
+    piece = see(client, mapping, "overview_live", standing="", p="1")
+
+    assert url_of(mapping, "stop") not in piece
+    assert url_of(orders, "stop") not in piece
+    assert url_of(orders, "run") in piece
+    assert "Failing (1)" in piece
+    assert "On time (1)" in piece
+    assert "<dt>Rows</dt><dd>4,321</dd>" in piece
+    assert "<dt>Last success</dt><dd>-</dd>" not in piece
+    assert piece.index(f"stream-{items.pk}") < piece.index(f"stream-{orders.pk}"), "failing comes first"
+    for part in ("actions", "sums", "counts", "rows"):
+        assert f'id="mapping-{part}"' in piece
+    assert piece.count('hx-swap-oob="true"') == 4
+    assert f'name="next" value="{url_of(mapping, "overview")}?standing=&amp;p=1"' in piece
+
+
+def test_page_is_asked_for_anew_where_it_has_no_place_for_what_came(mapping: Mapping) -> None:
+    client = person(*VIEWER)
+    none = "?standing=failing&p=1&has=100"
+    assert "HX-Refresh" not in client.get(url_of(mapping, "overview_live") + none).headers
+
+    fail(mapping.streams.get(name="items"))
+
+    assert client.get(url_of(mapping, "overview_live") + none).headers["HX-Refresh"] == "true"
 
 
 def test_overview_of_what_is_not_there_is_not_found() -> None:
@@ -172,3 +211,9 @@ def test_number_of_queries_does_not_grow_with_the_streams(count: int) -> None:
 
     assert len(seen) <= 30, [query["sql"][:120] for query in seen]
     assert shown.count('id="standing-') == min(count + 1, 50)
+
+    with CaptureQueriesContext(connection) as seen:
+        piece = see(client, mapping, "overview_live")
+
+    assert len(seen) <= 20, [query["sql"][:120] for query in seen]
+    assert piece.count('id="standing-') == min(count + 1, 50)

@@ -6,9 +6,11 @@ from datetime import UTC, datetime
 
 from django.utils import timezone
 
-from migrations_app import starting
+from connectors.base import RunReport
+from connectors.errors import ConfigError
+from migrations_app import runs, starting
 from migrations_app.enums import EventLevel, RunState, TriggerKind
-from migrations_app.models import Mapping, Run, RunEvent, RunProgress
+from migrations_app.models import Checkpoint, Mapping, Run, RunEvent, RunProgress
 
 _KEY = "above key 271000"
 
@@ -18,6 +20,24 @@ def start(mapping_id: str) -> str:
     (stream,) = Mapping.objects.get(pk=mapping_id).streams.all()
     (run,) = starting.queue([stream], requested_by="superuser", trigger=TriggerKind.ADMIN).runs
     return str(run.pk)
+
+
+def queue_all(mapping_id: str) -> None:
+    """A run of each stream of a mapping that nobody executes."""
+    for stream in Mapping.objects.get(pk=mapping_id).streams.all():
+        runs.queue(stream, trigger=TriggerKind.ADMIN)
+
+
+def end_all(mapping_id: str, failing: str) -> None:
+    """Let them end: that of one table fails, the others succeed with 1,234 rows."""
+    for run in Run.objects.filter(stream__mapping=mapping_id, state=RunState.QUEUED).select_related("stream"):
+        runs.claim(run)
+        if run.stream.name == failing:
+            error = ConfigError("it cannot be", connector="a source", stream="a stream")
+            runs.fail(run, error, str(error), RunReport())
+        else:
+            Checkpoint.objects.create(stream=run.stream, position={}, epoch=1, rows_total=1234)
+            runs.succeed(run, RunReport())
 
 
 def make_working(mapping_id: str) -> str:

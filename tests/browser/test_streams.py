@@ -6,13 +6,14 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from controlplane.sandbox import MongoServer
-from tests.browser import scenes
+from tests.browser import running, scenes
 from tests.browser.conftest import PageOf
 from tests.browser.looking import tab_to
 from tests.browser.people import Role
 from tests.browser.site import Site
 from tests.browser.visiting import assert_no_complaints
 from tests.builders import make_mapping, make_table
+from tests.controlplane.builders import raw_table
 from tests.databases import PgDatabase
 
 Databases = tuple[PgDatabase, PgDatabase]
@@ -110,3 +111,29 @@ def test_mapping_is_cloned_in_a_dialog(page_of: PageOf, address: str) -> None:
     expect(page.get_by_text("other says what shop says. It is disabled")).to_be_visible()
     expect(page.get_by_text("writes to the same tables as shop")).to_be_visible()
     assert page.url.endswith("/admin/migrations_app/mapping/other/change/")
+
+
+def test_open_mapping_keeps_up_with_runs_that_begin_and_end(page_of: PageOf, site: Site) -> None:
+    site.call(scenes.save_settings, {})
+    site.call(scenes.save_mapping, "shop", {"tables": [raw_table(), raw_table(table_name="items")]})
+    site.call(running.queue_all, "shop")
+    page = page_of(Role.OPERATOR)
+    page.goto("/admin/migrations_app/mapping/shop/see/overview/")
+    expect(page.get_by_role("button", name="Stop all")).to_be_visible()
+    expect(page.get_by_role("link", name="Queued (2)")).to_be_visible()
+    focused = page.get_by_role("button", name="Verify all")
+    focused.focus()
+    everything = page.get_by_role("region", name="Streams")
+
+    site.call(running.end_all, "shop", "items")
+
+    expect(page.get_by_role("button", name="Stop all")).to_have_count(0, timeout=10_000)
+    expect(page.get_by_role("link", name="Failing (1)")).to_be_visible()
+    expect(page.get_by_role("link", name="On time (1)")).to_be_visible()
+    expect(everything.get_by_role("button", name="Run", exact=True)).to_have_count(2)
+    expect(everything.get_by_role("button", name="Stop")).to_have_count(0)
+    expect(everything.get_by_role("rowheader").first).to_have_text("items")
+    expect(everything.get_by_role("row", name="orders")).to_contain_text("1,234")
+    expect(page.locator("#mapping-sums")).to_contain_text("1,234")
+    expect(focused).to_be_focused()
+    assert_no_complaints(page)

@@ -6,4 +6,8 @@ document.addEventListener("htmx:beforeSwap", (event) => {
         event.detail.shouldSwap = false;
         window.location.reload();
     }
+    // A click counts only where the same element is under both of its halves; the next piece comes soon.
+    if (xhr.status !== 286 && document.querySelector(":is(a, button):active")) {
+        event.detail.shouldSwap = false;
+    }
 });
