@@ -23,6 +23,7 @@ from connectors.verbs import Digest as Digest
 from connectors.verbs import HashForm as HashForm
 from connectors.verbs import KeyRange as KeyRange
 from connectors.verbs import Outline as Outline
+from connectors.verbs import Owned as Owned
 from connectors.verbs import Preview as Preview
 from connectors.verbs import Selection as Selection
 from connectors.verbs import Step as Step
@@ -286,7 +287,7 @@ class Source(ABC):
         """Free everything. Never raises."""
 
 
-class Destination(MissingKeys, Upkeep):
+class Destination(MissingKeys, Upkeep, Owned):
     """One stream's target. `open`, `prepare`, `write`, `finish` in this order; `close` in any case."""
 
     type_name: ClassVar[str]
@@ -351,10 +352,6 @@ class Destination(MissingKeys, Upkeep):
     ) -> Comparable | None:
         """The rows that are there, of a dump its latest snapshot, told apart by `key`; `connect` first."""
         return None
-
-    def release(self) -> bool:
-        """Give the table up, so that another stream may own it; the rows stay. True when it was this stream's."""
-        return False
 
     @abstractmethod
     def reset_state(self, position: Position | None) -> None:

@@ -9,6 +9,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
+from connectors.errors import ConnectorError
 from connectors.types import Column, StreamSchema
 
 
@@ -183,6 +184,18 @@ class Upkeep:
             dry_run: Only tell what would be merged.
         """
         return None
+
+
+class Owned:
+    """Whose a table of a destination is: a run takes its own stream's, or one that no stream owns."""
+
+    def refusal(self) -> ConnectorError | None:
+        """What `open` would raise now, as the table belongs to another stream; None lets it in. `connect` first."""
+        return None
+
+    def release(self) -> bool:
+        """Give the table up, so that another stream may own it; the rows stay. True when it was this stream's."""
+        return False
 
 
 @dataclass(frozen=True, slots=True)

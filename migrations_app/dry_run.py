@@ -71,6 +71,8 @@ def describe(plan: Plan) -> Description:
     try:
         source.open()
         destination.connect()
+        if (refused := destination.refusal()) is not None:
+            report.warn(f"a run would be refused: {refused.message}")
         position = destination.stored_position()
         statements = destination.plan_statements(source.describe(position))
         outline = source.outline(position)

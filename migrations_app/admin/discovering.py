@@ -86,9 +86,10 @@ class DiscoveringAdmin:
         try:
             mapping_id = _new_id(request)
             specs = _specs(request, row)
+            destinations = _destinations(request)
         except NoDraftError as error:
             return _refused(request, error)
-        document = {"source": row.name, "destinations": _destinations(request), _specs_key(row): specs}
+        document = {"source": row.name, "destinations": destinations, _specs_key(row): specs}
         key = opening.keep(request, mapping_id, document)
         return _gone_to(f"{reverse('admin:migrations_app_mapping_add')}?{opening.PARAMETER}={key}")
 
@@ -186,13 +187,19 @@ def _new_id(request: HttpRequest) -> str:
 
 
 def _destinations(request: HttpRequest) -> dict[str, str]:
-    """The chosen destinations by the names that they get in the mapping, no two of them alike."""
+    """The chosen destinations by the names that they get in the mapping, no two of them alike.
+
+    Raises:
+        NoDraftError: None is ticked, and there are some.
+    """
     chosen = Destination.objects.filter(name__in=request.POST.getlist("destinations")).order_by("name")
     named: dict[str, str] = {}
     for row_name in chosen.values_list("name", flat=True):
-        # An import calls its rows `mapping:destination`.
-        short = row_name.rpartition(":")[2] or row_name
+        short = opening.short_name(row_name)
         named[row_name if short in named else short] = row_name
+    if not named and Destination.objects.exists():
+        message = "no destination is ticked; tick where the rows are to go"
+        raise NoDraftError(message)
     return named
 
 

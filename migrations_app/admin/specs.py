@@ -14,6 +14,7 @@ from unfold.widgets import UnfoldAdminTextareaWidget, UnfoldAdminTextInputWidget
 from connectors.mapping import Issue, MappingError
 from migrations_app import documents, mapping_io, secrets, streams
 from migrations_app.admin.base import BaseStackedInline, BaseTabularInline
+from migrations_app.admin.editor import opening
 from migrations_app.admin.editor.keys import BASICS, LAGS, MODE_WORDS
 from migrations_app.admin.json_fields import JsonFormField
 from migrations_app.admin.placing import show_at_field
@@ -127,10 +128,35 @@ def _noun(formset: MappingPartFormSet) -> Noun:
     return Noun(model.noun)
 
 
+class DestinationForm(forms.ModelForm):  # type: ignore[type-arg]
+    """A destination of a mapping. A new one that gets no name is called as the destination is."""
+
+    class Meta:
+        model = MappingDestination
+        fields = ("name", "destination", "position")
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if "name" in self.fields:
+            # A stored name is part of the names of streams, so it is not made anew.
+            self.fields["name"].required = self.instance.pk is not None
+            self.fields["name"].error_messages["required"] = "give it a name; it is part of every stream's name"
+        if "destination" in self.fields:
+            self.fields["destination"].error_messages["required"] = "choose a destination"
+
+    def clean(self) -> dict[str, Any]:
+        """Fill in the name."""
+        cleaned: dict[str, Any] = super().clean() or {}
+        if cleaned.get("destination") and not cleaned.get("name") and "name" not in self.errors:
+            cleaned["name"] = opening.short_name(cleaned["destination"].name)
+        return cleaned
+
+
 class DestinationInline(BaseTabularInline):
     """The destinations of a mapping under their names."""
 
     model = MappingDestination
+    form = DestinationForm
     formset = MappingPartFormSet
     fields = ("name", "destination", "position")
     ordering_field = "position"

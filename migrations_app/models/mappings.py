@@ -66,6 +66,12 @@ class Destination(Endpoint):
     class Meta(Endpoint.Meta):
         abstract = False
 
+    @property
+    def place(self) -> str:
+        """Where in the database or the bucket tables go, in words; empty where each source has a place of its own."""
+        words = {"schema": "schema", "s3_suffix": "suffix"}
+        return ", ".join(f"{word} {self.config[key]}" for key, word in words.items() if self.config.get(key))
+
 
 class Mapping(models.Model):
     """One job. Its specs are rows of specs.py, its streams of streams.py."""

@@ -206,6 +206,25 @@ def test_what_makes_no_mapping_is_said_on_the_page(
     assert "HX-Redirect" not in answer.headers
 
 
+def test_no_destination_ticked_asks_to_tick_one_of_those_that_there_are(
+    admin_client: Client, source: Source, warehouse: Destination
+) -> None:
+    address, form = do("source", "draft", source.pk), {"mapping_id": "shop", "choices": choices("orders")}
+    assert "No destination is ticked" in admin_client.post(address, form).content.decode()
+    warehouse.delete()
+    assert draft_of(admin_client, admin_client.post(address, form))["document"]["destinations"] == {}
+
+
+def test_destinations_on_one_server_are_told_apart_by_schema(admin_client: Client, source: Source) -> None:
+    server = {"url": "h", "port": 5432, "db_name": "d", "username": "u"}
+    for schema in ("one", "two"):
+        config = server | {"schema": schema}
+        Destination.objects.create(name=f"in {schema}", destination_type="pgsql", config=config)
+    html = admin_client.get(see("source", "discover", source.pk)).content.decode()
+    assert "h / d, schema one</span>" in html
+    assert "h / d, schema two</span>" in html
+
+
 def test_more_tables_than_a_page_holds_are_refused_with_the_ways_out(
     admin_client: Client, source: Source, pg_database: PgDatabase
 ) -> None:

@@ -49,6 +49,47 @@ def test_a_finished_form_shows_what_its_export_will_be() -> None:
     assert all("complete" in html for html, _ in texts.values())
 
 
+def test_a_destination_without_a_name_is_called_as_it_is_itself() -> None:
+    store_ends(raw_mapping())
+    client = editor()
+    form = page(spec(), **{"named_destinations-0-name": ""})
+
+    html, text = shown(client, form)
+
+    assert "complete" in html
+    assert list(json.loads(text)["destination"]) == [Destination.objects.get().name.rpartition(":")[2]]
+    assert accepted(client.post(url(Mapping, "add"), form))
+    named = Mapping.objects.get().named_destinations.get()
+    assert named.name == Destination.objects.get().name.rpartition(":")[2]
+
+    stored = {"named_destinations-0-id": named.pk, "named_destinations-INITIAL_FORMS": 1, "object_id": "jobs"}
+    html, _ = shown(client, form | stored)
+    assert "give it a name; it is part of every stream's name" in html
+
+
+def test_a_name_without_a_destination_asks_for_one() -> None:
+    store_ends(raw_mapping())
+
+    html, _ = shown(editor(), page(spec(), **{"named_destinations-0-destination": ""}))
+
+    assert "choose a destination" in html
+    assert "This field is required" not in html
+
+
+def test_a_form_without_a_destination_is_not_called_complete() -> None:
+    store_ends(raw_mapping())
+    form = page(spec()) | rows("named_destinations", [])
+    client = editor()
+
+    html, _ = shown(client, form)
+    preview = unescape(client.post(address("draft_preview"), form).content.decode())
+
+    assert "no destination yet" in html
+    assert "complete" not in html
+    assert "no destination yet" in preview
+    assert "not complete" not in preview
+
+
 @pytest.mark.parametrize("format_", ["python", "json", "yaml"])
 def test_an_unfinished_form_shows_as_much_as_there_is(format_: str) -> None:
     store_ends(raw_mapping())

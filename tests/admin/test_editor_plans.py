@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from django.test import Client
 
+from connectors.errors import ConfigError
 from migrations_app import mapping_io, settings_io
 from migrations_app.models import AuditEntry, Checkpoint, Mapping, Stream
 from tests.admin.editing import address, editor, page, rows, spec, store_ends
@@ -105,6 +106,50 @@ def test_a_plan_into_a_bucket_names_its_files(
     assert f"PUT s3://{s3_bucket.name}/" in html
     assert s3_bucket.keys("") == []
     nothing_stored()
+
+
+def test_a_plan_says_that_the_table_belongs_to_another_stream(databases: Databases) -> None:
+    raw = make_mapping(*databases, make_table())
+    run_once(raw)
+    owner = databases[1].value("SELECT stream FROM arrived._dms_state")
+    databases[1].execute("UPDATE arrived._dms_state SET stream = 'shop_DMS_orders_main'")
+    store_ends(raw)
+    client = editor()
+
+    html = ask(client, "draft_plan", page(spec()))
+
+    assert "a run would be refused: the table arrived.orders belongs to shop_DMS_orders_main (see _dms_state)" in html
+    with pytest.raises(ConfigError) as refused:
+        run_once(raw)
+    assert refused.value.message in html
+    databases[1].execute(f"UPDATE arrived._dms_state SET stream = '{owner}'")
+    assert "would be refused" not in ask(client, "draft_plan", page(spec(), id="test"))
+
+
+def test_a_plan_into_a_bucket_says_that_the_place_belongs_to_another_stream(
+    databases: Databases, s3_bucket: Bucket
+) -> None:
+    raw = make_bucket_mapping(databases[0], s3_bucket, make_table())
+    run_once(raw)
+    before = s3_bucket.keys("")
+    store_ends(raw)
+
+    html = ask(editor(), "draft_plan", page(spec()))
+
+    assert f"in bucket {s3_bucket.name} belongs to another stream (see _dms/manifest.json)" in html
+    assert s3_bucket.keys("") == before
+
+
+def test_a_plan_into_a_bucket_says_that_other_objects_are_in_the_way(databases: Databases, s3_bucket: Bucket) -> None:
+    raw = make_bucket_mapping(databases[0], s3_bucket, make_table())
+    run_once(raw)
+    (manifest,) = (key for key in s3_bucket.keys("") if key.endswith("_dms/manifest.json"))
+    s3_bucket.client.delete_object(Bucket=s3_bucket.name, Key=manifest)
+    store_ends(raw)
+
+    html = ask(editor(), "draft_plan", page(spec()))
+
+    assert "holds objects, but no _dms/manifest.json that says what they are" in html
 
 
 def test_a_collection_is_previewed_and_planned(

@@ -58,12 +58,16 @@ def test_a_mapping_is_written_looked_at_and_saved(page: Page, shop: tuple[PgData
     page.keyboard.type("id")
     page.fill("#id_tables-0-primary_key_datatype", "int")
     page.fill("#id_tables-0-bookmark", "updated_at")
-    expect(document).to_contain_text("There is no destination yet")
+    expect(document).to_contain_text("no destination yet")
+    expect(document).not_to_contain_text("complete")
+    expect(page.locator("#tables-group h3 strong").first).to_have_text(
+        "Table: orders", use_inner_text=True
+    )
     page.get_by_role("link", name="Add another Destination").or_(
         page.get_by_role("button", name="Add another Destination")
     ).click()
-    page.fill("#id_named_destinations-0-name", "dest")
     page.select_option("#id_named_destinations-0-destination", label="ends:dest")
+    expect(page.locator("#id_named_destinations-0-name")).to_have_value("dest")
     expect(document).to_contain_text("complete")
     expect(document).to_contain_text("'table_name': 'orders'")
     page.locator("#dms-editor-controls").get_by_label("YAML").check()

@@ -122,6 +122,8 @@ def test_a_released_table_can_be_owned_by_another_mapping(databases: Databases) 
     refused = command("reset_checkpoint", "--yes")
     assert refused.code == 2
     assert "belongs to another stream" in refused.error
+    planned = command("run_migration", "--dry-run", "--json")
+    assert "the table arrived.orders belongs to other_DMS_orders_dest" in planned.out
 
 
 def test_a_stream_with_an_active_run_is_not_reset(databases: Databases) -> None:

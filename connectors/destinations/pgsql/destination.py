@@ -186,6 +186,10 @@ class PgsqlDestination(Destination):
         """Store another position under a raised epoch; a run that still writes is fenced off."""
         state.reset(self._connected, position)
 
+    def refusal(self) -> ConnectorError | None:
+        """What keeps a run from taking the table, if anything."""
+        return state.refusal(self._connected)
+
     def release(self) -> bool:
         """Give the table up, so that another stream may own it; the table stays. True when it was this stream's."""
         return state.release(self._connected)

@@ -115,6 +115,16 @@ def lock_schema(target: Target) -> None:
     target.session.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [f"dms:{target.schema}"])
 
 
+def refusal(target: Target) -> ConnectorError | None:
+    """What `take_over` would raise now; None when the table is this stream's, or nobody's."""
+    if not exists(target):
+        return None
+    owner = target.session.value(
+        sql.SQL("SELECT stream FROM {} WHERE table_name = %s").format(target.state), [target.table]
+    )
+    return None if owner in {None, target.stream.unique_id} else _owned(target, owner)
+
+
 def take_over(target: Target, epoch_floor: int) -> Resume:
     """End the previous writer, raise the epoch and return what is stored.
 

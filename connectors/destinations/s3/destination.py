@@ -37,7 +37,7 @@ from connectors.destinations.s3.target import table_prefix
 from connectors.destinations.s3.verify import TableSide
 from connectors.destinations.s3.work import Form, Work
 from connectors.destinations.s3.writing import Writer
-from connectors.errors import ConfigError, Stopped
+from connectors.errors import ConfigError, ConnectorError, Stopped
 from connectors.faults import FaultPoint, pass_point
 from connectors.mapping import Mode
 from connectors.mapping import S3Destination as Config
@@ -212,6 +212,10 @@ class S3Destination(Destination):
     def reset_state(self, position: Position | None) -> None:
         """Store another position under a raised epoch; a run that still writes is fenced off."""
         self._table.reset(position)
+
+    def refusal(self) -> ConnectorError | None:
+        """What keeps a run from taking the place of the table, if anything."""
+        return self._table.refusal()
 
     def release(self) -> bool:
         """Give the table up, so that another stream may own it; the parts stay. True when it was this stream's."""

@@ -68,6 +68,13 @@ class TableState:
         """The manifest as it stands, without taking over; None when there is none."""
         return Documents(self.objects).read_manifest()
 
+    def refusal(self) -> ConnectorError | None:
+        """What `open` would raise now, without taking over; None when it would take the table."""
+        found = self.stored_manifest()
+        if found is None:
+            return None if self._is_vacant() else self._foreign_objects()
+        return None if found.stream in {"", self._stream.unique_id} else self._owned()
+
     def is_half_published(self) -> bool:
         """True while a committed set is being published, and after its writer died in that."""
         documents = Documents(self.objects)
@@ -163,12 +170,7 @@ class TableState:
         if not found.stream:
             # A released table: its rows were another stream's, so none of them counts as copied by this one.
             return replace(found, epoch=epoch, stream=self._stream.unique_id, position=None, first_copy=not found.parts)
-        raise self._error(
-            ConfigError,
-            f"{self.objects.prefix} in bucket {self.objects.bucket} belongs to another stream (see {MANIFEST_KEY}); set"
-            " another `s3_suffix` on the destination, or release the table from its owner with"
-            " `reset_checkpoint --release`",
-        )
+        raise self._owned()
 
     def _settle(self) -> None:
         """Carry out or void the set that is pending, so that no writer but this one can go on with it."""
@@ -227,6 +229,14 @@ class TableState:
         probes = f"{STATE_DIRECTORY}probe-"
         # A key that ends where the prefix ends is the empty object that some tools take for a directory.
         return all(not each.key or each.key.startswith(probes) for each in self.objects.list_page())
+
+    def _owned(self) -> ConnectorError:
+        return self._error(
+            ConfigError,
+            f"{self.objects.prefix} in bucket {self.objects.bucket} belongs to another stream (see {MANIFEST_KEY}); set"
+            " another `s3_suffix` on the destination, or release the table from its owner with"
+            " `reset_checkpoint --release`",
+        )
 
     def _foreign_objects(self) -> ConnectorError:
         return self._error(

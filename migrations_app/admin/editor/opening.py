@@ -51,6 +51,14 @@ def keep(request: HttpRequest, mapping_id: str, document: AnyMapping[str, Any]) 
     return key
 
 
+def short_name(row_name: str) -> str:
+    """What a stored destination is called in a mapping unless somebody says otherwise.
+
+    An import calls its rows `mapping:destination`.
+    """
+    return row_name.rpartition(":")[2] or row_name
+
+
 def find(request: HttpRequest) -> Draft | None:
     """The draft that the page is to be opened with; None for none, and for a page that is being saved."""
     key = request.GET.get(PARAMETER, "")
@@ -86,8 +94,7 @@ def _opened(found: AnyMapping[str, Any]) -> Draft:
 def _destinations(document: AnyMapping[str, Any], gaps: list[str]) -> list[dict[str, Any]]:
     named = document.get("destinations") or {}
     if not isinstance(named, dict):
-        # An import calls its rows `mapping:destination`.
-        named = {str(name).rpartition(":")[2]: name for name in named}
+        named = {short_name(str(name)): name for name in named}
     stored = {row.name: row.pk for row in Destination.objects.filter(name__in=list(named.values()))}
     gaps += [f"destination {name} is not there any more; choose another one" for name in named.values() - stored.keys()]
     return [

@@ -32,6 +32,9 @@ from migrations_app.verbs import drafts, pasting
 _APP = "migrations_app"
 _TIMES = 5
 _UNNAMED = "new"
+_NO_DESTINATION = drafts.Refusal(
+    "no destination yet", "add one to see the rows, as they are shown as they would arrive there", may_pass=False
+)
 
 
 class Editor:
@@ -77,8 +80,11 @@ class Editor:
         context: dict[str, Any] = {"table": table}
         try:
             wanted = self._wanted(entered)
-            with slots.one_of_few():
-                context["found"] = drafts.preview(wanted, table)
+            if wanted.document.destination:
+                with slots.one_of_few():
+                    context["found"] = drafts.preview(wanted, table)
+            else:
+                context["refusal"] = _NO_DESTINATION
         except MappingError as error:
             context["issues"] = _with_targets(error, entered)
         except ConnectorError as error:

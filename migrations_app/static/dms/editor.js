@@ -58,7 +58,7 @@ const editor = () => {
                 const isOther = plural !== `${state.noun}s`;
                 const isUsed = group.querySelectorAll(".form-group:not(.empty-form) [name$='_name']").length > 0;
                 group.classList.toggle("dms-not-asked", isOther && !isUsed);
-                group.querySelectorAll(".form-group").forEach((card) => arrange(card, rule));
+                group.querySelectorAll(".form-group").forEach((card) => { arrange(card, rule); headAsNamed(card); });
             }
         });
         const kafka = [...form.querySelectorAll(".field-redis_url, .field-redis_password, .field-get_table_name, .field-process_dict")]
@@ -97,6 +97,41 @@ const editor = () => {
                 place.innerHTML = html;
             }
         });
+    };
+
+    // A destination gets the name that it has by itself, without the mapping that an import puts before it; what
+    // somebody typed stays.
+    const nameAsChosen = (select) => {
+        const match = /^(named_destinations-\d+-)destination$/.exec(select.name);
+        const name = match && form.elements.namedItem(`${match[1]}name`);
+        if (!name || (name.value.trim() && name.value !== name.dataset.dmsNamed)) {
+            return;
+        }
+        const chosen = select.value ? select.selectedOptions[0].textContent.trim() : "";
+        const short = chosen.slice(chosen.lastIndexOf(":") + 1) || chosen;
+        const others = [...form.querySelectorAll('[name^="named_destinations-"][name$="-name"]')].filter((each) => each !== name);
+        name.value = others.some((each) => each.value.trim() === short) ? chosen : short;
+        name.dataset.dmsNamed = name.value;
+    };
+
+    // What is not saved yet is headed by what it copies, once that is known.
+    const headAsNamed = (card) => {
+        const head = card.querySelector("h3 strong");
+        const counter = head && head.querySelector(".stacked-counter");
+        const field = card.querySelector('[name$="_name"]');
+        if (!counter || !field) {
+            return;
+        }
+        let named = head.querySelector("[data-dms-named]");
+        if (!named) {
+            named = document.createElement("span");
+            named.dataset.dmsNamed = "";
+            head.append(named);
+        }
+        const [name, kind] = [field.value.trim(), head.firstChild];
+        named.textContent = name;
+        counter.hidden = Boolean(name);
+        kind.textContent = kind.textContent.replace(/#?$/, name ? "" : "#");
     };
 
     // Whatever a field is folded away in is opened first.
@@ -138,6 +173,9 @@ const editor = () => {
                 explainLater.set(target, later(explain, 300));
             }
             explainLater.get(target)(target);
+        }
+        if (target instanceof HTMLSelectElement) {
+            nameAsChosen(target);
         }
         arrangeAll();
         refresh();
