@@ -194,7 +194,7 @@ def _context(request: HttpRequest, mapping: Mapping) -> dict[str, Any]:
     rows = _rows([row["pk"] for row in standing["rows"]])
     for row in standing["rows"]:
         row.update(_columns(rows[row["pk"]]))
-    zone = schedule_settings()[1]
+    is_scheduling, zone = schedule_settings()
     specs = list(mapping.spec_rows()[: _LISTED_SPECS + 1])
     active = Stream.objects.filter(mapping=mapping, active=True).order_by()
     sums = next(iter(_sums(active.values("mapping"))), {"rows": None, "success": None, "due": None})
@@ -202,6 +202,7 @@ def _context(request: HttpRequest, mapping: Mapping) -> dict[str, Any]:
     return standing | {
         "destinations": list(mapping.named_destinations.select_related("destination")),
         "specs": [(spec, schedule_in_words(spec, zone)) for spec in specs[:_LISTED_SPECS]],
+        "is_held_back": not is_scheduling and any(schedule_in_words(spec, zone) for spec in specs),
         "has_more_specs": len(specs) > _LISTED_SPECS,
         "sums": sums,
         "paused": active.filter(paused=True).count(),
