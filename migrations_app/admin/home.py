@@ -106,6 +106,8 @@ def stream_list(standing: Standing) -> str:
 
 
 def _word(check: health.Check) -> str:
+    if check.is_off:
+        return "Off"
     if check.is_fine:
         return "OK"
     return "Failing" if check.counts else "Warning"

@@ -118,7 +118,7 @@ class MappingPages:
 
     @shown(VIEW)
     def overview_live(self, request: HttpRequest, mapping: Mapping) -> HttpResponseBase:
-        """How the mapping and the streams of one page of it stand now; what the page has no place for asks for it anew."""
+        """How the mapping and the streams of one page of it stand now; where the page has no place for it, a new page."""
         now = _live(request, mapping)
         if request.GET.get("has", now["has"]) != now["has"]:
             return HttpResponse(headers={"HX-Refresh": "true"})
@@ -205,20 +205,25 @@ def _live(request: HttpRequest, mapping: Mapping) -> dict[str, Any]:
     rows = _rows([row["pk"] for row in standing["rows"]])
     for row in standing["rows"]:
         row.update(_columns(rows[row["pk"]]))
+    is_scheduling, zone = schedule_settings()
+    specs = list(mapping.spec_rows()[: _LISTED_SPECS + 1])
     active = Stream.objects.filter(mapping=mapping, active=True).order_by()
     sums = next(iter(_sums(active.values("mapping"))), {"rows": None, "success": None, "due": None})
-    return standing | {"sums": sums, "paused": active.filter(paused=True).count()}
+    schedules = [(spec, schedule_in_words(spec, zone)) for spec in specs]
+    return standing | {
+        "sums": sums,
+        "paused": active.filter(paused=True).count(),
+        "specs": schedules[:_LISTED_SPECS],
+        "has_more_specs": len(specs) > _LISTED_SPECS,
+        "is_held_back": not is_scheduling and any(schedule for _, schedule in schedules),
+    }
 
 
 def _context(request: HttpRequest, mapping: Mapping) -> dict[str, Any]:
-    zone = schedule_settings()[1]
-    specs = list(mapping.spec_rows()[: _LISTED_SPECS + 1])
     sees_audit = request.user.has_perm("migrations_app.view_auditentry")
     sees_rows = request.user.has_perm("migrations_app.view_checkpoint")
     return _live(request, mapping) | {
         "destinations": list(mapping.named_destinations.select_related("destination")),
-        "specs": [(spec, schedule_in_words(spec, zone)) for spec in specs[:_LISTED_SPECS]],
-        "has_more_specs": len(specs) > _LISTED_SPECS,
         "runs_url": f"{reverse('admin:migrations_app_run_changelist')}?"
         + urlencode({"stream__mapping__id__exact": mapping.pk}),
         "streams_url": f"{reverse('admin:migrations_app_stream_changelist')}?{urlencode({'mapping': mapping.pk})}",

@@ -33,7 +33,8 @@ _LABELS = {
     "slack_notif_channel": "Channel",
 }
 _HELP = {
-    "fastapi_server": "Keep the service up in the background: jobs with a cron are started only then.",
+    "fastapi_server": "Keep the service up in the background: jobs with a cron are started only then. In the"
+    " document: fastapi_server.",
     "timezone": "Of schedules, cut-off, these pages and strict tables; type a part of its name, as in Berlin.",
     "cut_off_time": "Time of day, in the time zone above, at which running jobs stop at their last commit. Empty for"
     " none.",

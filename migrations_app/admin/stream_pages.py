@@ -96,7 +96,7 @@ def _live(stream: Stream) -> dict[str, Any]:
 
 def _context(request: HttpRequest, stream: Stream) -> dict[str, Any]:
     runs = history.last_runs(stream)
-    _, zone = schedule_settings()
+    is_scheduling, zone = schedule_settings()
     user = request.user
     sees_places = user.has_perm("migrations_app.view_checkpoint")
     sees_audit = user.has_perm("migrations_app.view_auditentry")
@@ -105,6 +105,7 @@ def _context(request: HttpRequest, stream: Stream) -> dict[str, Any]:
         "stream": stream,
         "spec": spec,
         "schedule": schedule_in_words(spec, zone),
+        "is_scheduling": is_scheduling,
         "destination": Destination.objects.filter(
             named_in__mapping=stream.mapping_id, named_in__name=stream.destination_name
         ).first(),

@@ -27,12 +27,14 @@ class Check:
     Attributes:
         says: For people; names what to do where it is not fine.
         counts: Whether a bad answer makes the service unready. Notifications are told here and stop nothing.
+        is_off: What it asks about is switched off, which is neither good nor bad.
     """
 
     name: str
     is_fine: bool
     says: str
     counts: bool = True
+    is_off: bool = False
 
 
 def checks(clock: Clock = timezone.now) -> list[Check]:
@@ -65,7 +67,7 @@ def is_ready(found: list[Check]) -> bool:
 
 def _tick(seen: Picture) -> Check:
     if not seen.is_scheduling:
-        return Check("scheduler", is_fine=True, says="schedules are off (`fastapi_server`)")
+        return Check("scheduler", is_fine=True, says="schedules are off (`fastapi_server`)", is_off=True)
     if seen.tick_age_s is None:
         return Check("scheduler", is_fine=False, says="it has never run; start a worker: ./run worker")
     says = f"its last sign of life is {human_seconds(seen.tick_age_s)} old"

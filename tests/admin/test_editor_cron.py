@@ -31,7 +31,9 @@ def test_words_and_times_are_in_the_zone_of_the_settings() -> None:
 
 
 def test_a_service_that_schedules_nothing_says_so() -> None:
-    assert "<code>fastapi_server</code> is off" in ask("* * * * * 2 30 0")
+    html = ask("* * * * * 2 30 0")
+    assert "Nothing is scheduled now, since Schedule jobs is off in the service settings." in html
+    assert "fastapi_server" not in html
 
 
 def test_a_cron_that_cannot_be_read_says_which_field() -> None:

@@ -225,7 +225,14 @@ def test_coming_up_next_is_in_the_time_zone_of_the_settings(admin_client: Client
 def test_schedules_that_are_off_are_said_to_be(admin_client: Client) -> None:
     make_stream()
 
-    assert "Schedules are off" in text_of(admin_client)
+    page = text_of(admin_client)
+
+    assert 'servicesettings/">Schedule jobs</a> is off in the service settings: nothing runs unless somebody' in page
+    assert "fastapi_server" not in page
+    scheduler = page.partition('id="home-check-scheduler"')[2].partition("</li>")[0]
+    assert 'class="dms-status dms-still"' in scheduler
+    assert "Off" in scheduler
+    assert "OK" not in scheduler
 
 
 def open_steps(client: Client) -> list[str]:

@@ -14,10 +14,10 @@ from connectors.base import RunReport
 from migrations_app import runs
 from migrations_app.admin.posting import url_of
 from migrations_app.enums import TriggerKind
-from migrations_app.models import AuditEntry, Checkpoint, DataCheck, Stream
-from tests.admin.acting import EDITOR, OPERATOR, VIEWER, person, post, see
+from migrations_app.models import AuditEntry, Checkpoint, DataCheck, ServiceSettings, Stream
+from tests.admin.acting import EDITOR, OPERATOR, VIEWER, person, post, save_settings, see
 from tests.controlplane.builders import make_run, make_stream, raw_table
-from tests.controlplane.pages import url
+from tests.controlplane.pages import save_mapping, url
 
 pytestmark = pytest.mark.django_db
 
@@ -41,6 +41,20 @@ def test_new_stream_says_what_comes_first() -> None:
     assert "Never run" in shown
     assert "Run it now: the first run copies everything." in shown
     assert "Nothing is copied yet." in shown
+
+
+def test_a_cron_that_starts_nothing_says_why() -> None:
+    save_mapping(tables=[raw_table(cron="* * * * * * 0 0")])
+    stream = Stream.objects.get()
+
+    never = "never, since Schedule jobs is off in the service settings"
+    assert never in page_of(stream)
+    assert never in see(person(*VIEWER, name="bob"), stream.mapping, "overview")
+
+    save_settings()
+    ServiceSettings.objects.update(fastapi_server=True)
+    shown = person(*VIEWER, name="eve").get(url(Stream, "change", stream.pk)).content.decode()
+    assert never not in shown
 
 
 def test_place_is_said_to_those_who_may_see_it() -> None:

@@ -60,9 +60,7 @@ def test_a_mapping_is_written_looked_at_and_saved(page: Page, shop: tuple[PgData
     page.fill("#id_tables-0-bookmark", "updated_at")
     expect(document).to_contain_text("no destination yet")
     expect(document).not_to_contain_text("complete")
-    expect(page.locator("#tables-group h3 strong").first).to_have_text(
-        "Table: orders", use_inner_text=True
-    )
+    expect(page.locator("#tables-group h3 strong").first).to_have_text("Table: orders", use_inner_text=True)
     page.get_by_role("link", name="Add another Destination").or_(
         page.get_by_role("button", name="Add another Destination")
     ).click()
