@@ -118,7 +118,7 @@ class MappingPages:
 
     @shown(VIEW)
     def overview_live(self, request: HttpRequest, mapping: Mapping) -> HttpResponseBase:
-        """How the mapping and the streams of one page of it stand now; where the page has no place for it, a new page."""
+        """How the mapping and one page of its streams stand now, or a new page where it has no place for it."""
         now = _live(request, mapping)
         if request.GET.get("has", now["has"]) != now["has"]:
             return HttpResponse(headers={"HX-Refresh": "true"})
