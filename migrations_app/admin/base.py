@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
+from django.utils.text import capfirst
 
 from migrations_app.admin.auditing import Audited
 from migrations_app.admin.posting import WithAddresses
@@ -25,6 +26,11 @@ __all__ = ["BaseAdmin", "BaseStackedInline", "BaseTabularInline", "ReadOnlyAdmin
 
 class BaseAdmin(Audited, WithAddresses, UnfoldAdmin):
     """All pages of this project: unfold's, with addresses of their own and an audit log."""
+
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        """A list is called by what it lists, where Django asks to select one to change."""
+        title = capfirst(self.model._meta.verbose_name_plural)
+        return super().changelist_view(request, {"title": title} | (extra_context or {}))
 
 
 class ReadOnlyAdmin(BaseAdmin):
