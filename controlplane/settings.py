@@ -310,6 +310,8 @@ UNFOLD = {
     "SITE_TITLE": "Data migration",
     "SITE_HEADER": "Data migration",
     "SITE_SYMBOL": "sync_alt",
+    # There is no other site to go back to.
+    "SITE_URL": None,
     "SITE_FAVICONS": [{"rel": "icon", "type": "image/svg+xml", "href": lambda _request: static("dms/favicon.svg")}],
     "SHOW_VIEW_ON_SITE": False,
     "ACCOUNT": {"navigation": [{"title": "Second factor", "link": reverse_lazy("two_factor")}]},

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from django.core.exceptions import FieldDoesNotExist
 from django.db.models.constants import LOOKUP_SEP
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
+from django.utils.text import capfirst
 
 from migrations_app.admin.auditing import Audited
 from migrations_app.admin.posting import WithAddresses
@@ -50,6 +51,11 @@ class BaseAdmin(Audited, WithAddresses, UnfoldAdmin):
         for each in self.get_list_filter(request):
             path = each[0] if isinstance(each, list | tuple) else each
             yield path.partition(LOOKUP_SEP)[0] if isinstance(path, str) else str(getattr(path, "parameter_name", ""))
+
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        """A list is called by what it lists, where Django asks to select one to change."""
+        title = capfirst(self.model._meta.verbose_name_plural)
+        return super().changelist_view(request, {"title": title} | (extra_context or {}))
 
 
 class ReadOnlyAdmin(BaseAdmin):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
-from typing import Any
+from typing import Any, ClassVar
 
 from axes.models import AccessAttempt
 from django import forms
@@ -30,6 +30,12 @@ _NEXT = "next"
 
 class PasswordForm(UnfoldAuthenticationForm):  # type: ignore[misc]
     """Name and password."""
+
+    #: The same for a wrong password, a name that nobody has, and somebody who may not use these pages.
+    error_messages: ClassVar[dict[str, str]] = {
+        "invalid_login": "Name and password do not go together, or may not sign in here. Capitals count in both.",
+        "inactive": "This account may not sign in any more.",
+    }
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

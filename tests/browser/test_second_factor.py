@@ -79,7 +79,7 @@ def test_too_many_wrong_passwords_are_told_with_the_time_to_wait(page_of: PageOf
     page.goto("/admin/login/")
     for _ in range(4):
         give_password(page, "somebody", "wrong")
-        expect(page.get_by_text("Please enter the correct username and password")).to_be_visible()
+        expect(page.get_by_text("Name and password do not go together")).to_be_visible()
     with allowing(page, 429):
         give_password(page, "somebody", "wrong")
         expect(page.get_by_text("15 minutes")).to_be_visible()

@@ -32,7 +32,7 @@ def test_wrong_password_is_told_and_signs_nobody_in(page_of: PageOf) -> None:
     page.get_by_label("Username").fill(Role.SUPERUSER)
     page.locator("input[type=password]").fill("wrong")
     page.keyboard.press("Enter")
-    expect(page.get_by_text("Please enter the correct username and password")).to_be_visible()
+    expect(page.get_by_text("Name and password do not go together")).to_be_visible()
     assert page.context.cookies() == [] or "sessionid" not in {each["name"] for each in page.context.cookies()}
 
 
