@@ -118,7 +118,7 @@ class MappingPages:
 
     @shown(VIEW)
     def overview_live(self, request: HttpRequest, mapping: Mapping) -> HttpResponseBase:
-        """How the mapping and the streams of one page of it stand now; what the page has no place for asks for it anew."""
+        """How the mapping and one page of its streams stand now; what the page has no place for asks for it anew."""
         now = _live(request, mapping)
         if request.GET.get("has", now["has"]) != now["has"]:
             return HttpResponse(headers={"HX-Refresh": "true"})
