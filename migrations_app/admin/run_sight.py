@@ -221,6 +221,12 @@ class RunSight:
         """Columns that are not what they were."""
         return sorted(self.progress.altered.items()) if self.progress else []
 
+    @property
+    def is_first(self) -> bool:
+        """Whether no run of the stream had begun before it."""
+        earlier = Run.objects.filter(stream=self.run.stream_id, created_at__lt=self.run.created_at)
+        return not earlier.filter(started_at__isnull=False).exists()
+
     # --- Why it ended ----------------------------------------------------------------------------
 
     @property

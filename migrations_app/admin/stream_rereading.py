@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from django.http import HttpRequest
@@ -21,14 +22,20 @@ from migrations_app.admin.refusing import refusing
 from migrations_app.admin.stream_actions import RUN, active_run, name_of
 from migrations_app.models import Checkpoint, Stream
 from migrations_app.plans import Plan
+from migrations_app.secrets import SecretUnreadableError
 from migrations_app.settings_io import schedule_settings
 from migrations_app.standing.places import moment_in_words
 from migrations_app.verbs import backfill, pausing, reset
+from migrations_app.verbs.keys import how_to_write, read_key
 from migrations_app.verbs.reset import Reset
 
 RESET = "migrations_app.reset_checkpoint"
 #: The fields of a backfill; two of them make a range.
 _RANGE = ("from_key", "to_key", "since", "until")
+_NO_RANGE = (
+    "Fill in a range of keys (Lowest key, Highest key) or a range of times (From, To): one of the two. One end of it is"
+    " enough."
+)
 #: What a reset may be.
 WHOLE, KEY, RELEASE = "whole", "key", "release"
 
@@ -48,12 +55,12 @@ class StreamRereading:
         try:
             with refusing():
                 plan = _plan(stream)
-                selection = _selection(given)
+                selection = backfill.parse_selection([plan], timezone=schedule_settings()[1], **given)
                 started = starting.queue_backfills([plan], selection, requested_by=name_of(request.user))
             if started.busy:
                 _refuse_busy(stream)
         except Refused as refusal:
-            return _backfill_page(request, stream, values=given, error=str(refusal))
+            return _backfill_page(request, stream, values=given, **_where(refusal, _RANGE))
         said = "A backfill is queued. It reads the range again, and the stream's own place stays where it is."
         # Keys are values of rows; the audit log names the kind of range alone.
         kind = "keys" if selection.is_by_key else "times"
@@ -69,7 +76,8 @@ class StreamRereading:
                 with refusing():
                     context |= _described(stream, asked)
             except Refused as refusal:
-                context["error"] = str(refusal)
+                context |= _where(refusal, {"to_key"})
+        context["how_to_write"] = _how_to_write(stream)
         here = f"{url_of(stream, 'resetting')}?{urlencode(asked)}"
         return _page(request, "pages/stream_reset.html", f"Reset {stream.name}", stream, here=here, **context)
 
@@ -130,7 +138,7 @@ def _describe(plan: Plan, asked: dict[str, str]) -> Reset:
         if not key:
             message = "Give the key above which rows are read again."
             raise Refused(message)
-        return reset.describe(plan, to_key=backfill.parse_key("to_key", key))
+        return reset.describe(plan, to_key=read_key("to_key", key, [plan]))
     if how not in {WHOLE, RELEASE}:
         message = "Choose what the reset is to do."
         raise Refused(message)
@@ -159,11 +167,23 @@ def _plan(stream: Stream) -> Plan:
     return plan
 
 
-def _selection(given: dict[str, str | None]) -> Any:
+def _where(refusal: Refused, fields: Iterable[str]) -> dict[str, Any]:
+    """What is wrong as the page shows it: at the fields that it is about, else above them."""
+    cause = refusal.__cause__
+    if not isinstance(cause, MappingError):
+        return {"error": str(refusal)}
+    found = {issue.path: f"{issue.message[:1].upper()}{issue.message[1:]}." for issue in cause.issues}
+    if "backfill" in found:
+        return {"error": _NO_RANGE}
+    return {"mistakes": found} if found.keys() <= set(fields) else {"error": str(refusal)}
+
+
+def _how_to_write(stream: Stream) -> str:
+    """What a key of the stream looks like; empty while its mapping cannot be read."""
     try:
-        return backfill.parse_selection(timezone=schedule_settings()[1], **given)
-    except MappingError as error:
-        raise Refused(". ".join(issue.message[:1].upper() + issue.message[1:] for issue in error.issues)) from error
+        return how_to_write(_plan(stream).stream.spec)
+    except (MappingError, ConnectorError, SecretUnreadableError):
+        return ""
 
 
 def _refuse_busy(stream: Stream) -> None:
@@ -172,17 +192,17 @@ def _refuse_busy(stream: Stream) -> None:
 
 
 def _backfill_page(
-    request: HttpRequest, stream: Stream, *, values: dict[str, str | None] | None = None, error: str = ""
+    request: HttpRequest, stream: Stream, *, values: dict[str, str | None] | None = None, **mistakes: Any
 ) -> HttpResponseBase:
     checkpoint = Checkpoint.objects.filter(stream=stream).first()
     given = {
         "values": values or {},
-        "error": error,
+        "how_to_write": _how_to_write(stream),
         "is_copied": checkpoint is not None,
         "zone": schedule_settings()[1],
-        "status": 422 if error else 200,
+        "status": 422 if mistakes else 200,
     }
-    return _page(request, "pages/stream_backfill.html", f"Backfill {stream.name}", stream, **given)
+    return _page(request, "pages/stream_backfill.html", f"Backfill {stream.name}", stream, **given, **mistakes)
 
 
 def _page(request: HttpRequest, template: str, title: str, stream: Stream, **context: Any) -> HttpResponseBase:

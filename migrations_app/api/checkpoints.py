@@ -24,7 +24,7 @@ from migrations_app.plans import Plan
 from migrations_app.runs import AlreadyRunningError
 from migrations_app.senders import request_id_of
 from migrations_app.verbs import pausing, reset
-from migrations_app.verbs.backfill import parse_key
+from migrations_app.verbs.keys import read_key
 from migrations_app.verbs.registering import LockedError, StaleError
 
 logger = logging.getLogger(__name__)
@@ -122,11 +122,11 @@ class ResetView(ApiView):
         streams = _streams(mapping, body.table, body.destination)
         if not query.dry_run:
             _check(request, streams)
-        to_key = parse_key("to_key", body.to_key)
         planned = plans.build(mapping.pk, table=body.table, destination=body.destination)
-        if to_key is not None and len({plan.stream.spec.name for plan in planned}) > 1:
+        if body.to_key is not None and len({plan.stream.spec.name for plan in planned}) > 1:
             message = "is that of one table, and several are selected; choose one with table"
             raise MappingError([Issue(("to_key",), message)])
+        to_key = read_key("to_key", body.to_key, planned)
         described = [(plan, reset.describe(plan, to_key=to_key, release=body.release)) for plan in planned]
         if not query.dry_run:
             self._carry_out(described, body.reason)

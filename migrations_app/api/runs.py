@@ -122,14 +122,15 @@ class BackfillView(ApiView):
         body = read_body(request, BackfillBody)
 
         def prepare() -> Callable[[], Response]:
+            planned = plans.build(mapping.pk, table=body.table, destination=body.destination)
             selection = backfill.parse_selection(
+                planned,
                 from_key=body.from_key,
                 to_key=body.to_key,
                 since=body.since,
                 until=body.until,
                 timezone=resolved_settings().timezone,
             )
-            planned = plans.build(mapping.pk, table=body.table, destination=body.destination)
             name = self.caller.name[:150]
 
             def act() -> Response:

@@ -9,7 +9,7 @@ from typing import Any
 from django.db.models import OuterRef, QuerySet, Subquery
 from django.utils import timezone
 
-from migrations_app.enums import ACTIVE_STATES, RunState
+from migrations_app.enums import ACTIVE_STATES, RunState, TriggerKind
 from migrations_app.error_guide import guide_of
 from migrations_app.models import Mapping, Run, Stream
 from migrations_app.settings_io import schedule_settings
@@ -102,10 +102,11 @@ def _active_runs(streams: QuerySet[Stream]) -> dict[int, ActiveRun]:
 
 
 def _last_runs(streams: Sequence[int]) -> dict[int, LastRun]:
-    """The newest finished run of each of these streams."""
+    """The newest finished run of each of these streams; a backfill is none of the stream's own."""
     if not streams:
         return {}
-    newest = Run.objects.filter(stream=OuterRef("pk")).exclude(state__in=ACTIVE_STATES).order_by("-created_at")
+    finished = Run.objects.exclude(state__in=ACTIVE_STATES).exclude(trigger=TriggerKind.BACKFILL)
+    newest = finished.filter(stream=OuterRef("pk")).order_by("-created_at")
     ids = Stream.objects.filter(pk__in=streams).order_by().annotate(newest=Subquery(newest.values("pk")[:1]))
     found = Run.objects.filter(pk__in=ids.values("newest")).order_by()
     columns = ("stream_id", "state", "reason", "error_class", "stop_reason", "resume_at")

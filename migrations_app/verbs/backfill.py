@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -23,12 +22,14 @@ from connectors.base import (
 )
 from connectors.errors import ConfigError
 from connectors.mapping import Issue, MappingError
+from connectors.mapping.specs import ModedSpec
 from connectors.types import StreamSchema
 from migrations_app import plans, runs
 from migrations_app.enums import TriggerKind
 from migrations_app.models import Run
 from migrations_app.owner import Owner
 from migrations_app.plans import Plan
+from migrations_app.verbs.keys import read_key
 
 #: The key of Run.request under which the selection stands.
 REQUEST_KEY = "backfill"
@@ -80,11 +81,18 @@ class _SelectedRows(Source):
 
 
 def parse_selection(
-    *, from_key: str | None, to_key: str | None, since: str | None, until: str | None, timezone: str
+    planned: Sequence[Plan],
+    *,
+    from_key: str | None,
+    to_key: str | None,
+    since: str | None,
+    until: str | None,
+    timezone: str,
 ) -> Selection:
-    """A selection as people write it.
+    """A selection as people write it, of rows that these streams can have.
 
     Args:
+        planned: The streams, which are of one table.
         from_key: Lowest key, a JSON list of texts and numbers when the key has several columns.
         to_key: Highest key.
         since: Earliest bookmark in ISO 8601.
@@ -92,38 +100,21 @@ def parse_selection(
         timezone: Of times that name none.
 
     Raises:
-        MappingError: Nothing is selected, keys and times are mixed, or one cannot be read.
+        MappingError: Nothing is selected, keys and times are mixed, or one cannot be read or is not the streams'.
     """
     selection = Selection(
-        from_key=parse_key("from_key", from_key),
-        to_key=parse_key("to_key", to_key),
+        from_key=read_key("from_key", from_key, planned),
+        to_key=read_key("to_key", to_key, planned),
         since=_time("since", since, timezone),
         until=_time("until", until, timezone),
     )
     if selection.is_by_key == selection.is_by_time:
         message = "give a range of keys (from_key, to_key) or a range of bookmarks (since, until), and one of the two"
         raise MappingError([Issue(("backfill",), message)])
+    if selection.is_by_time and not all(_has_bookmark(plan) for plan in planned):
+        message = "this stream has no bookmark, so there is no range of times; give a range of keys"
+        raise MappingError([Issue(("since" if since is not None else "until",), message)])
     return selection
-
-
-def parse_key(name: str, text: str | None) -> tuple[str, ...] | None:
-    """A key as people write it: the value itself, or a JSON list with one value a column.
-
-    Raises:
-        MappingError: It begins like a list and is none.
-    """
-    if text is None:
-        return None
-    if not text.startswith("["):
-        return (text,)
-    try:
-        listed = json.loads(text)
-    except json.JSONDecodeError:
-        listed = None
-    if not isinstance(listed, list) or not all(isinstance(part, str | int | float) for part in listed):
-        message = 'a key of several columns is a JSON list, such as ["a", 2]'
-        raise MappingError([Issue((name,), message)])
-    return tuple(str(part) for part in listed)
 
 
 def queue(
@@ -151,6 +142,11 @@ def plan_of(run: Run, plan: Plan) -> Plan:
         return plan
     fields = {name: getattr(plan, name) for name in Plan.__dataclass_fields__}
     return BackfillPlan(**fields, selection=_from_json(raw))
+
+
+def _has_bookmark(plan: Plan) -> bool:
+    spec = plan.stream.spec
+    return not isinstance(spec, ModedSpec) or spec.bookmark_column is not None
 
 
 def _time(name: str, text: str | None, timezone: str) -> datetime | None:

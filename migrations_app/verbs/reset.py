@@ -84,7 +84,7 @@ def describe(plan: Plan, *, to_key: tuple[str, ...] | None = None, release: bool
         source.describe(stored)
         position = source.position_at(stored, to_key)
         if position is None:
-            sentence = "this kind of source cannot go on from a key; reset it without --to-key"
+            sentence = "this kind of source cannot go on from a key; reset it to copy everything again"
             raise ConfigError(sentence, connector="reset", stream=plan.stream.unique_id)
         consequence = (
             f"the next run reads the rows with keys above {', '.join(to_key)} again; rows up to it count as copied,"

@@ -14,7 +14,15 @@ from connectors.base import RunReport
 from migrations_app import runs
 from migrations_app.admin.posting import url_of
 from migrations_app.enums import TriggerKind
-from migrations_app.models import AuditEntry, Checkpoint, DataCheck, ServiceSettings, Stream
+from migrations_app.models import (
+    AuditEntry,
+    Checkpoint,
+    DataCheck,
+    ServiceSettings,
+    Stream,
+    StreamSchedule,
+    StreamTotals,
+)
 from tests.admin.acting import EDITOR, OPERATOR, VIEWER, person, post, save_settings, see
 from tests.controlplane.builders import make_run, make_stream, raw_table
 from tests.controlplane.pages import save_mapping, url
@@ -110,6 +118,37 @@ def test_audit_is_shown_to_those_who_may_see_it() -> None:
 
     assert "carol" in page_of(stream, *VIEWER, "view_auditentry")
     assert "carol" not in person(*EDITOR, name="bob").get(url(Stream, "change", stream.pk)).content.decode()
+
+
+def test_audit_says_that_it_is_of_the_stream_alone() -> None:
+    stream = make_stream()
+    AuditEntry.objects.create(
+        actor="carol", via="admin", action="run", target_type="mapping", target_id=stream.mapping_id
+    )
+
+    shown = page_of(stream, *VIEWER, "view_auditentry")
+
+    assert "Nobody has done anything to this stream alone by hand." in shown
+    assert f'href="{url_of(stream.mapping, "overview")}#audit"' in shown
+
+
+def test_times_beside_the_live_part_are_absolute() -> None:
+    stream = make_stream()
+    now = timezone.now()
+    StreamTotals.objects.create(
+        stream=stream, last_state="succeeded", last_seconds=3, last_success_at=now, last_finished_at=now
+    )
+    StreamSchedule.objects.create(
+        stream=stream, next_due_at=now + timedelta(hours=1), skips=1, last_skip_at=now, misfires=1, last_misfire_at=now
+    )
+    Checkpoint.objects.create(stream=stream, position=POSITION, epoch=1, rows_total=1)
+
+    shown = page_of(stream, *OPERATOR)
+
+    below = shown[shown.index('id="what"') :]
+    assert "<dt>Last run</dt>" in below
+    assert " ago" not in below
+    assert "recorded <time" in below
 
 
 def test_names_are_shown_as_text() -> None:

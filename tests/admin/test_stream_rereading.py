@@ -116,6 +116,37 @@ def test_range_that_says_nothing_is_refused_and_stays_in_its_fields(stream: Stre
     assert not Run.objects.filter(trigger=TriggerKind.BACKFILL).exists()
 
 
+def test_key_that_no_row_can_have_is_refused_at_its_field(stream: Stream, client: Client) -> None:
+    refused = [
+        ({"from_key": "abc"}, "from_key", "The value of id is not a whole number."),
+        ({"to_key": "[1, 2]"}, "to_key", "Expected one value, that of id."),
+    ]
+    for fields, name, says in refused:
+        page = client.post(url_of(stream, "backfill"), fields).content.decode()
+        assert f'id="{name}-error" role="alert">{says}</p>' in page
+        assert f'aria-describedby="{name}-error keys-help" aria-invalid="true"' in page
+        assert page.count("aria-invalid") == 1
+    assert not Run.objects.filter(trigger=TriggerKind.BACKFILL).exists()
+    assert not AuditEntry.objects.filter(action="backfill").exists()
+
+
+def test_page_speaks_of_its_own_fields_and_of_the_streams_own_key(stream: Stream, client: Client) -> None:
+    assert "It is a value of id." in see(client, stream, "backfilling")
+    assert "It is a value of id." in see(client, stream, "resetting")
+
+    page = client.post(url_of(stream, "backfill"), {}).content.decode()
+
+    assert "(Lowest key, Highest key) or a range of times (From, To)" in page
+    assert "(from_key" not in page
+
+
+def test_reset_above_a_key_that_no_row_can_have_is_refused_at_its_field(stream: Stream, client: Client) -> None:
+    page = see(client, stream, "resetting", how="key", to_key="abc")
+
+    assert 'id="to_key-error" role="alert">The value of id is not a whole number.</p>' in page
+    assert "What it would do" not in page
+
+
 def test_backfill_waits_for_a_run_that_goes_on(stream: Stream, client: Client) -> None:
     Run.objects.create(stream=stream, trigger=TriggerKind.CLI, state=RunState.QUEUED)
 

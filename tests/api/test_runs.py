@@ -140,6 +140,7 @@ def test_backfill_is_queued_with_its_range(api: Caller) -> None:
     assert Run.objects.get().request == {"backfill": {"from_key": ["5"], "to_key": ["9"]}}
     assert api.post("/mappings/shop/backfills", {"table": "orders"}).status == 422
     assert api.post("/mappings/shop/backfills", {"from_key": "5"}).pointers == ["/table"]
+    assert api.post("/mappings/shop/backfills", {"table": "orders", "to_key": "abc"}).pointers == ["/to_key"]
     wrong = {"table": "orders", "since": "yesterday"}
     assert api.post("/mappings/shop/backfills", wrong).pointers == ["/since"]
 

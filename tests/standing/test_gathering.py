@@ -22,8 +22,8 @@ from tests.controlplane.builders import make_run, make_stream
 pytestmark = pytest.mark.django_db
 
 
-def claimed(stream: Stream) -> Run:
-    run = runs.queue(stream, trigger=TriggerKind.CLI)
+def claimed(stream: Stream, trigger: TriggerKind = TriggerKind.CLI) -> Run:
+    run = runs.queue(stream, trigger=trigger)
     assert runs.claim(run)
     return run
 
@@ -53,6 +53,27 @@ def test_failing_stream_quotes_its_newest_run_apart_from_what_everybody_may_see(
     assert guide_of("SourceUnavailable").remedy in found.remedy
     assert "471" not in found.reason + found.remedy
     assert found.quote == "the second message, row 4712"
+
+
+def test_outcome_of_a_backfill_is_not_that_of_the_stream() -> None:
+    stream = make_stream()
+    error = SourceUnavailable("away", connector="c", stream="s")
+    runs.succeed(claimed(stream), RunReport())
+    before = StreamTotals.objects.get()
+
+    runs.fail(claimed(stream, TriggerKind.BACKFILL), error, "the backfill's message", RunReport())
+
+    assert verdict(stream).standing is Standing.ON_TIME
+    after = StreamTotals.objects.get()
+    assert (after.failed, after.failures_in_row, after.last_finished_at) == (1, 0, before.last_finished_at)
+
+    runs.fail(claimed(stream), error, "the stream's message", RunReport())
+    runs.succeed(claimed(stream, TriggerKind.BACKFILL), RunReport())
+
+    found = verdict(stream)
+    assert found.standing is Standing.FAILING
+    assert found.quote == "the stream's message"
+    assert StreamTotals.objects.get().failures_in_row == 1
 
 
 def test_stopped_stream_says_who_stopped_it() -> None:

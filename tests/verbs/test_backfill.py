@@ -151,8 +151,8 @@ def test_dumping_has_nothing_to_backfill(databases: Databases) -> None:
 @pytest.mark.parametrize(
     ("selection", "message"),
     [
-        (Selection(from_key=("one",)), "--from-key does not fit the key's column id of type bigint"),
-        (Selection(to_key=("1", "2")), "--to-key must be one value: id"),
+        (Selection(from_key=("one",)), "the lowest key does not fit the key's column id of type bigint"),
+        (Selection(to_key=("1", "2")), "the highest key must be one value: id"),
         (Selection(since=datetime(2024, 1, 1, tzinfo=UTC)), "this spec has none"),
     ],
 )

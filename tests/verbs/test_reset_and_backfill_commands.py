@@ -177,6 +177,8 @@ def test_a_backfill_by_time_without_a_zone_is_in_the_settings_zone(databases: Da
         (("--from-key", "1", "--since", "2024-01-01"), "one of the two"),
         (("--since", "yesterday"), "ISO 8601"),
         (("--from-key", "[1"), "JSON list"),
+        (("--from-key", "abc"), "from_key: the value of id is not a whole number"),
+        (("--to-key", "[1, 2]"), "to_key: expected one value, that of id"),
     ],
 )
 def test_a_selection_that_says_nothing_ends_with_2(

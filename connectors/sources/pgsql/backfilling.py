@@ -51,14 +51,14 @@ def position_at(reading: Reading, position: PgPosition | None, key: Key) -> PgPo
     """
     if position is None:
         raise _refused(reading, "nothing is copied yet, so there is no place to go back to; run the mapping")
-    _check_key(reading, "--to-key", key)
+    _check_key(reading, "the key to go on above", key)
     if position.phase is Phase.COPY:
         return position.model_copy(update={"cursor": key, "next_block": None, "heap": None})
     if reading.key_kind not in {KeyKind.SEQUENCE, KeyKind.NUMBER}:
         raise _refused(
             reading,
-            "its new rows are not found by a growing number, so --to-key means nothing here; use backfill --from-key"
-            " for some rows, or reset without --to-key for all",
+            "its new rows are not found by a growing number, so it cannot go on above a key; backfill a range of keys"
+            " for some rows, or reset it to copy everything again",
         )
     return position.model_copy(update={"safe_key": key[0], "candidates": (), "recheck": None})
 
@@ -69,7 +69,7 @@ def _parts(reading: Reading, selection: Selection) -> Iterator[tuple[QueryRows, 
         yield from ((rows, "") for rows in _by_time(reading, selection))
         return
     first, last = selection.from_key, selection.to_key
-    for name, key in (("--from-key", first), ("--to-key", last)):
+    for name, key in (("the lowest key", first), ("the highest key", last)):
         if key is not None:
             _check_key(reading, name, key)
     if first is not None:
@@ -87,9 +87,7 @@ def _by_time(reading: Reading, selection: Selection) -> Iterator[QueryRows]:
     bookmark = reading.bookmark
     if bookmark is None or bookmark.is_parsed_here:
         what = "has none" if bookmark is None else "holds times in irregular forms"
-        raise _refused(
-            reading, f"--since and --until go by the `bookmark`, and this spec {what}; use --from-key and --to-key"
-        )
+        raise _refused(reading, f"a range of times goes by the `bookmark`, and this spec {what}; give a range of keys")
     conditions: list[sql.Composable] = [sql.SQL("true")]
     if selection.since is not None:
         conditions.append(bookmark.since(selection.since.isoformat(), _NO_LAG))

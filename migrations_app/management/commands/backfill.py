@@ -50,6 +50,7 @@ class Command(BaseCommand):
         refuse_several_tables(planned, options["mapping_id"])
         with refusing(options["mapping_id"]):
             selection = backfill.parse_selection(
+                planned,
                 from_key=options["from_key"],
                 to_key=options["to_key"],
                 since=options["since"],

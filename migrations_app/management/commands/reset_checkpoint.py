@@ -19,7 +19,7 @@ from migrations_app.management.selecting import (
 from migrations_app.plans import Plan
 from migrations_app.runs import AlreadyRunningError
 from migrations_app.verbs import reset
-from migrations_app.verbs.backfill import parse_key
+from migrations_app.verbs.keys import read_key
 from migrations_app.verbs.reset import Reset
 
 
@@ -45,11 +45,11 @@ class Command(BaseCommand):
         parser.add_argument("--json", action="store_true", help="print one JSON document; asks nothing, needs --yes")
 
     def handle(self, *_args: Any, **options: Any) -> None:
-        with refusing(options["mapping_id"]):
-            to_key = parse_key("to_key", options["to_key"])
         planned = selected_plans(options)
-        if to_key is not None:
+        if options["to_key"] is not None:
             refuse_several_tables(planned, options["mapping_id"])
+        with refusing(options["mapping_id"]):
+            to_key = read_key("to_key", options["to_key"], planned)
         described = []
         for plan in planned:
             with refusing(options["mapping_id"]):
