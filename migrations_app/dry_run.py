@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import re
+from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Any
 
 from connectors.base import Outline, RunReport
 from migrations_app.plans import Plan
+from migrations_app.zones import zone_named
+
+#: A moment with its zone; not one that is the key of a row, which is shown as it is.
+_MOMENT = re.compile(
+    r"(?<!key )(?<!keys up to )\b\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d(?::?\d\d){0,2})(?![\d:])"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,7 +24,7 @@ class Description:
     Attributes:
         stream_id: The stream.
         mode: Its mode.
-        outline: What the source would read.
+        outline: What the source would read; its words have moments in the settings' time zone, its queries as they are.
         statements: DDL that the destination would run.
         warnings: Sentences for the operator.
     """
@@ -75,10 +83,25 @@ def describe(plan: Plan) -> Description:
             report.warn(f"a run would be refused: {refused.message}")
         position = destination.stored_position()
         statements = destination.plan_statements(source.describe(position))
-        outline = source.outline(position)
+        outline = _in_zone(source.outline(position), plan.stream.timezone)
     finally:
         source.close()
         destination.close()
     return Description(
         plan.stream.unique_id, plan.stream.mode.value, outline, tuple(statements), tuple(report.warnings)
     )
+
+
+def _in_zone(outline: Outline, name: str) -> Outline:
+    """The outline with the moments of its words to the second, in a time zone."""
+    zone = zone_named(name)
+
+    def say(found: re.Match[str]) -> str:
+        try:
+            moment = datetime.fromisoformat(found[0]).astimezone(zone)
+        except (ValueError, OverflowError):
+            return found[0]
+        return f"{moment:%Y-%m-%d %H:%M:%S %Z}"
+
+    windows = tuple(_MOMENT.sub(say, window) for window in outline.windows)
+    return replace(outline, start=_MOMENT.sub(say, outline.start), windows=windows)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from html import unescape
 from typing import Any
@@ -106,6 +107,21 @@ def test_a_plan_into_a_bucket_names_its_files(
     assert f"PUT s3://{s3_bucket.name}/" in html
     assert s3_bucket.keys("") == []
     nothing_stored()
+
+
+def test_a_plan_speaks_of_times_in_the_zone_of_the_settings_to_the_second(databases: Databases) -> None:
+    raw = make_mapping(*databases, make_table())
+    mapping_io.save_mapping("test", mapping_io.parse(raw))
+    settings_io.save_settings(settings_io.parse_settings(raw_settings(timezone="Asia/Kathmandu")))
+    run_once(raw)
+
+    html = ask(staff("view_mapping", "run_mapping", "view_checkpoint"), "draft_plan", {"object_id": "test"})
+
+    words, _, queries = html.partition("Queries at the source")
+    assert re.search(r"changes up to watermark \d{4}-\d\d-\d\d \d\d:\d\d:\d\d \+0545,", words)
+    assert re.search(r"watermark now: \d{4}-\d\d-\d\d \d\d:\d\d:\d\d \+0545<", words)
+    assert "+00" not in words
+    assert re.search(r"\d\d:\d\d:\d\d\.\d+\+00", queries), "a query is shown as it would be sent"
 
 
 def test_a_plan_says_that_the_table_belongs_to_another_stream(databases: Databases) -> None:
