@@ -94,7 +94,7 @@ class UserAdmin(DjangoUserAdmin, BaseAdmin):  # type: ignore[type-arg]
             kwargs["widget"] = UnfoldAdminCheckboxSelectMultipleWidget()
         if db_field.name == "groups" and not request.user.is_superuser:
             beyond = Group.objects.filter(permissions__in=Permission.objects.exclude(pk__in=held.values("pk")))
-            kwargs["queryset"] = Group.objects.exclude(pk__in=beyond.values("pk"))
+            kwargs["queryset"] = Group.objects.exclude(pk__in=beyond.values("pk")).order_by("name")
         return super().formfield_for_manytomany(db_field, request, **kwargs)
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
