@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from connectors.mapping import Mode
-from connectors.verbs import BookmarkCandidate, FoundTable, KeyCandidate
+from connectors.verbs import BookmarkCandidate, FoundTable
 
 _KEPT = ("table_name", "collection_name", "cron", "fields")
 _PLAIN_KINDS = frozenset({"table", "partitioned table", "collection"})
@@ -36,14 +36,9 @@ def modes_of(table: FoundTable) -> list[str]:
     """The modes in which a table can be copied at all; destinations may know fewer."""
     if not is_table(table):
         return [Mode.DUMPING.value, Mode.LOGGING.value, Mode.SYNCING.value]
-    if not keys_of(table):
+    if not table.keys:
         return [Mode.DUMPING.value]
     return [mode.value for mode in Mode]
-
-
-def keys_of(table: FoundTable) -> tuple[KeyCandidate, ...]:
-    """What can be the key; nothing where there is no choice."""
-    return table.keys
 
 
 def is_table(table: FoundTable) -> bool:
@@ -152,7 +147,7 @@ def _null_words(candidate: BookmarkCandidate) -> str:
 
 def _key_part(table: FoundTable, choice: Choice) -> dict[str, Any]:
     columns = choice.key or table.primary_key
-    key = next((each for each in keys_of(table) if each.columns == columns), None)
+    key = next((each for each in table.keys if each.columns == columns), None)
     if key is None:
         message = f"{', '.join(columns) or 'nothing'} is no key of {table.table_name}; choose one that it has"
         raise NoDraftError(message)

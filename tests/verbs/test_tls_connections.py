@@ -6,17 +6,11 @@ import socket
 import ssl
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
 import psycopg2
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 
 from connectors.base import Options, Step
 from connectors.errors import SourceAuthFailed
@@ -24,6 +18,7 @@ from connectors.mapping import PgsqlSource
 from connectors.postgres.errors import source_side, translate
 from connectors.sources.pgsql.probe import probe
 from controlplane.sandbox import PostgresServer
+from tests.certificates import new_certificate
 from tests.relay import run_relay
 
 #: What a client of PostgreSQL begins with when it wants TLS.
@@ -53,32 +48,12 @@ def encrypting(postgres: PostgresServer, tmp_path_factory: pytest.TempPathFactor
     """The server with a certificate of 127.0.0.1 that signs itself."""
     directory = tmp_path_factory.mktemp("tls")
     certificate, key = directory / "server.crt", directory / "server.key"
-    _write_certificate(certificate, key)
+    for path, pem in zip((certificate, key), new_certificate(), strict=True):
+        path.write_bytes(pem)
     context = PgTls(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate, key)
     with run_relay(postgres.host, postgres.port, context) as relay:
         yield Encrypting(postgres, relay.port, certificate)
-
-
-def _write_certificate(certificate: Path, key_path: Path) -> None:
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")])
-    now = datetime.now(UTC)
-    built = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(1)
-        .not_valid_before(now - timedelta(days=1))
-        .not_valid_after(now + timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]), critical=False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .sign(key, hashes.SHA256())
-    )
-    certificate.write_bytes(built.public_bytes(serialization.Encoding.PEM))
-    form, how = serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    key_path.write_bytes(key.private_bytes(serialization.Encoding.PEM, form, how))
 
 
 def steps(found: Encrypting, **changes: Any) -> dict[str, Step]:
@@ -117,7 +92,7 @@ def test_server_that_wants_tls_says_so_to_who_does_without() -> None:
 
 def test_certificate_that_nobody_vouches_for_is_told_at_signing_in(encrypting: Encrypting, tmp_path: Path) -> None:
     other = tmp_path / "other.crt"
-    _write_certificate(other, tmp_path / "other.key")
+    other.write_bytes(new_certificate()[0])
     found = steps(encrypting, sslmode="verify-full", certificate_file=str(other))
     assert found["sign in"].outcome == "failed"
     assert "`certificate_file`" in found["sign in"].detail

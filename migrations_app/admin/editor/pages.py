@@ -6,6 +6,8 @@ larger than an address may be.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 from urllib.parse import urlencode
 
@@ -78,22 +80,13 @@ class Editor:
         entered = self._entered(request)
         table = request.POST.get("table") or next(iter(entered.names), "")
         context: dict[str, Any] = {"table": table}
-        try:
+        with _telling(context, entered):
             wanted = self._wanted(entered)
             if wanted.document.destination:
                 with slots.one_of_few():
                     context["found"] = drafts.preview(wanted, table)
             else:
                 context["refusal"] = _NO_DESTINATION
-        except MappingError as error:
-            context["issues"] = _with_targets(error, entered)
-        except ConnectorError as error:
-            context["refusal"] = drafts.refusal_of(error)
-        except (secrets.SecretUnreadableError, slots.BusyError) as error:
-            may_pass = isinstance(error, slots.BusyError)
-            context["refusal"] = drafts.Refusal(
-                "this service" if may_pass else "mapping", str(error), may_pass=may_pass
-            )
         return fragment(request, "parts/draft_preview.html", **context)
 
     @posted(f"{_APP}.run_mapping", on_list=True, is_audited=False)
@@ -102,19 +95,10 @@ class Editor:
         entered = self._entered(request)
         # Windows and queries hold keys and bookmarks of rows.
         context: dict[str, Any] = {"may_see_positions": request.user.has_perm(f"{_APP}.view_checkpoint")}
-        try:
+        with _telling(context, entered):
             wanted = self._wanted(entered)
             with slots.one_of_few():
                 context["plan"] = drafts.plan(wanted, table=request.POST.get("table") or None)
-        except MappingError as error:
-            context["issues"] = _with_targets(error, entered)
-        except ConnectorError as error:
-            context["refusal"] = drafts.refusal_of(error)
-        except (secrets.SecretUnreadableError, slots.BusyError) as error:
-            may_pass = isinstance(error, slots.BusyError)
-            context["refusal"] = drafts.Refusal(
-                "this service" if may_pass else "mapping", str(error), may_pass=may_pass
-            )
         return fragment(request, "parts/draft_plan.html", **context)
 
     @posted(f"{_APP}.view_mapping", on_list=True, is_audited=False)
@@ -164,6 +148,20 @@ class Editor:
         if issues := streams.clashes(mapping_id, document.noun, names, list(document.destination)):
             raise MappingError(issues)
         return drafts.Wanted(mapping_id, document)
+
+
+@contextmanager
+def _telling(context: dict[str, Any], entered: Entered) -> Iterator[None]:
+    """Put into a fragment's context why what was asked for cannot be shown, and at which field that lies."""
+    try:
+        yield
+    except MappingError as error:
+        context["issues"] = _with_targets(error, entered)
+    except ConnectorError as error:
+        context["refusal"] = drafts.refusal_of(error)
+    except (secrets.SecretUnreadableError, slots.BusyError) as error:
+        may_pass = isinstance(error, slots.BusyError)
+        context["refusal"] = drafts.Refusal("this service" if may_pass else "mapping", str(error), may_pass=may_pass)
 
 
 def _with_targets(error: MappingError, entered: Entered) -> list[tuple[Issue, str]]:
