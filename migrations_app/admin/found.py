@@ -150,7 +150,9 @@ def catalog_of(row: Source, *, anew: bool) -> Catalog:
     if known is None or (timezone.now() - known.asked_at).total_seconds() > _KEPT_S:
         with one_of_few():
             known = Catalog(timezone.now(), tuple(discover_source(row)))
-        _keep(key, known)
+        # An empty one is of no use to a search, and whoever sees it is about to make tables or to grant rights.
+        if known.tables:
+            _keep(key, known)
     return known
 
 

@@ -92,6 +92,14 @@ def test_search_finds_by_every_word_of_it(admin_client: Client, source: Source) 
     assert "No name has &lt;b&gt; in it." in admin_client.get(address, {"q": "<b>"}).content.decode()
 
 
+def test_empty_source_is_asked_again_at_the_next_look(admin_client: Client, pg_database: PgDatabase) -> None:
+    admin_client.post(reverse("admin:migrations_app_source_add"), source_form(pg_database))
+    address = see("source", "found", Source.objects.get().pk)
+    assert "There is nothing to copy in this database" in admin_client.get(address).content.decode()
+    pg_database.execute("CREATE TABLE first_one (id int PRIMARY KEY)")
+    assert "first_one" in admin_client.get(address).content.decode()
+
+
 def test_source_is_asked_once_for_its_searches_and_anew_on_request(
     admin_client: Client, source: Source, pg_database: PgDatabase
 ) -> None:

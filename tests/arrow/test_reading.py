@@ -194,7 +194,8 @@ def test_read_abandoned_while_the_server_works_ends_its_statement(pg_database: P
         batches.close()  # type: ignore[attr-defined]  # a generator
         assert time.monotonic() - began < 5
         assert not pg_database.value(
-            "SELECT count(*) FROM pg_stat_activity WHERE state = 'active' AND query LIKE 'COPY%'"
+            "SELECT count(*) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND state = 'active' AND query LIKE 'COPY%'"
         )
 
 
