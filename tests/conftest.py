@@ -133,5 +133,6 @@ def _shared_servers(tmp_path_factory: pytest.TempPathFactory, service: str) -> S
             services=(service,),
             # A worker may end before the others do; the process above it is there until the end.
             watched_pid=os.getppid() if is_worker else os.getpid(),
+            in_memory=True,
         )
     )

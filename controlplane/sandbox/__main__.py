@@ -41,6 +41,7 @@ def _run(options: argparse.Namespace) -> int:
                 directory=options.directory,
                 watched_pid=options.watch,
                 durable=options.durable,
+                in_memory=options.in_memory,
             )
         )
         return 0
@@ -84,6 +85,7 @@ def _parser() -> argparse.ArgumentParser:
     keeper.add_argument("--directory", type=Path)
     keeper.add_argument("--watch", type=int)
     keeper.add_argument("--durable", action="store_true")
+    keeper.add_argument("--in-memory", action="store_true")
     return parser
 
 

@@ -80,6 +80,9 @@ class KeeperOptions:
         directory: Where the servers keep their files; None for a temporary one that goes with the keeper.
         watched_pid: The process whose end ends the keeper; None to stay until it is told to stop.
         durable: Whether PostgreSQL keeps what was committed when the machine crashes.
+        in_memory: Whether temporary files are kept in memory, where there is room. A test run makes and drops
+            thousands of databases of 300 files each; measured, ext4 spent a third of all processor time on finding
+            inodes that were not deleted a moment ago.
     """
 
     state_path: Path
@@ -87,6 +90,7 @@ class KeeperOptions:
     directory: Path | None = None
     watched_pid: int | None = None
     durable: bool = False
+    in_memory: bool = False
 
 
 def default_directory(name: str = "sandbox") -> Path:
@@ -162,7 +166,7 @@ def serve(options: KeeperOptions) -> None:
         signal.signal(name, lambda *_: ended.set())
     watched = None if options.watched_pid is None else psutil.Process(options.watched_pid)
     with contextlib.ExitStack() as stack:
-        directory = options.directory or stack.enter_context(_shared_scratch_directory())
+        directory = options.directory or stack.enter_context(_shared_scratch_directory(options))
         servers = _start_servers(options, directory, stack)
         _write_state(options.state_path, servers)
         stack.callback(options.state_path.unlink, missing_ok=True)
@@ -194,8 +198,8 @@ def _start_servers(options: KeeperOptions, directory: Path, stack: contextlib.Ex
 
 
 @contextlib.contextmanager
-def _shared_scratch_directory() -> Iterator[Path]:
-    with scratch_directory("sandbox") as path:
+def _shared_scratch_directory(options: KeeperOptions) -> Iterator[Path]:
+    with scratch_directory("sandbox", in_memory=options.in_memory) as path:
         # Each server has its own closed directory inside; the account of the servers must pass through here.
         path.chmod(0o711)
         yield path
@@ -217,6 +221,8 @@ def _start_keeper(options: KeeperOptions) -> Servers:
         command += ["--watch", str(options.watched_pid)]
     if options.durable:
         command.append("--durable")
+    if options.in_memory:
+        command.append("--in-memory")
     log_path = options.state_path.with_suffix(".log")
     with log_path.open("wb") as log:
         keeper = subprocess.Popen(

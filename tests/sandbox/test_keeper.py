@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -13,7 +14,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from controlplane.sandbox import PostgresServer, S3Server, SandboxError, ensure_servers, sandbox_env
+from controlplane.sandbox import PostgresServer, S3Server, SandboxError, ensure_servers, process, sandbox_env
 from controlplane.sandbox.__main__ import main
 from controlplane.sandbox.keeper import POSTGRES, KeeperOptions, read_servers, state_path, stop_keeper
 from controlplane.sandbox.process import scratch_directory
@@ -97,3 +98,23 @@ def test_the_command_starts_says_and_stops(open_directory: Path, capsys: pytest.
 def test_without_a_sandbox_the_error_says_how_to_start_one(tmp_path: Path) -> None:
     with pytest.raises(SandboxError, match=r"run sandbox start"):
         sandbox_env(tmp_path)
+
+
+def test_files_go_into_memory_where_it_has_room_and_else_onto_the_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    memory = tmp_path / "memory"
+    memory.mkdir(mode=0o755)
+    monkeypatch.setattr(process, "_MEMORY", memory)
+    monkeypatch.setattr(process, "_LEFT_TO_OTHERS", 0)
+    monkeypatch.setattr(process, "_ROOM", 1)
+    monkeypatch.setattr(process, "server_account", lambda: None)
+    with scratch_directory("test", in_memory=True) as path:
+        assert path.parent == memory
+    assert not path.exists()
+    monkeypatch.setattr(process, "_ROOM", 1 << 62)
+    with scratch_directory("test", in_memory=True) as path:
+        assert path.parent == Path(tempfile.gettempdir())
+    monkeypatch.setattr(process, "_MEMORY", tmp_path / "not there")
+    with scratch_directory("test", in_memory=True) as path:
+        assert path.parent == Path(tempfile.gettempdir())
