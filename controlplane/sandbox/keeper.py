@@ -43,6 +43,9 @@ _STOP_TIMEOUT_S = 30
 _POLL_S = 0.05
 _WATCH_INTERVAL_S = 0.25
 
+#: PostgreSQL's log of 4 GB is for whole copies at full speed.
+_FOR_MEMORY = {"max_wal_size": "1GB"}
+
 # Kept so that a keeper outlives its Popen object without a warning about a child that still runs.
 _started_keepers: list[subprocess.Popen[bytes]] = []
 
@@ -178,7 +181,7 @@ def serve(options: KeeperOptions) -> None:
 def _start_servers(options: KeeperOptions, directory: Path, stack: contextlib.ExitStack) -> Servers:
     postgres = mongo = s3 = redis = None
     if POSTGRES in options.services:
-        settings = PostgresSettings(durable=options.durable)
+        settings = PostgresSettings(options.durable, _FOR_MEMORY if options.in_memory else {})
         running = PostgresProcess.start(directory / POSTGRES, settings)
         stack.callback(running.stop)
         postgres = running.server

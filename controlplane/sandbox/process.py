@@ -24,8 +24,8 @@ _LOG_TAIL_CHARS = 2000
 _PID_FILE = "server.pid"
 _ORPHAN_TIMEOUT_S = 10
 _MEMORY = Path("/dev/shm")  # noqa: S108  # shared by all, and mkdtemp makes what nobody else can enter
-#: Bytes: what the servers of a test run have at most, several times over, and what the tests themselves need.
-_ROOM, _LEFT_TO_OTHERS = 4 << 30, 4 << 30
+#: Bytes: several times what the servers of a test run hold at most, and what the tests themselves need.
+_ROOM, _LEFT_TO_OTHERS = 6 << 30, 4 << 30
 
 
 class SandboxError(Exception):
