@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import selectors
 import socket
 import ssl
@@ -12,6 +13,18 @@ from contextlib import contextmanager
 
 _BLOCK = 65536
 _POLL_S = 0.05
+
+
+@functools.cache
+def _bound() -> socket.socket:
+    bound = socket.socket()
+    bound.bind(("127.0.0.1", 0))
+    return bound
+
+
+def closed_port() -> int:
+    """A port at which nobody listens, nor will: it is bound until this process ends, so that no server takes it."""
+    return int(_bound().getsockname()[1])
 
 
 class Relay:

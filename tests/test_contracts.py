@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import replace
@@ -23,7 +22,7 @@ from tests.builders import make_mapping, make_table
 from tests.collections import Docs, make_collection, source_of
 from tests.contracts import ROWS, DestinationContract, SourceContract, chunk, reopened, start, write
 from tests.databases import PgDatabase
-from tests.relay import Relay, run_relay
+from tests.relay import Relay, closed_port, run_relay
 from tests.s3_faults import Fault, How, S3Proxy
 
 ODD = '"' + ODD_NAME.replace('"', '""') + '"'
@@ -31,12 +30,6 @@ TEXT = PgType("text")
 SCHEMA = StreamSchema(
     (Column("id", PgType("integer"), nullable=False), Column("note", TEXT), Column(ODD_NAME, TEXT)), key=("id",)
 )
-
-
-def closed_port() -> int:
-    """A port at which nobody listens."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])
 
 
 def stream_of(mapping: Mapping, **options: Any) -> Stream:

@@ -195,6 +195,8 @@ class ServerProcess:
     def pause(self) -> None:
         """Let the server hang: it accepts connections and answers nothing."""
         self.popen.send_signal(signal.SIGSTOP)
+        # The signal takes effect thread by thread; this returns when the last one has stopped.
+        os.waitid(os.P_PID, self.popen.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
 
     def resume(self) -> None:
         """Let the server go on after `pause`."""

@@ -22,6 +22,7 @@ from connectors.errors import (
 from tests.bad_input.support import SECRET, Databases, mapping, refused
 from tests.builders import run_once
 from tests.databases import PgDatabase
+from tests.relay import closed_port
 
 
 @pytest.fixture
@@ -29,13 +30,6 @@ def silent_port() -> Iterator[int]:
     """A port that takes connections and never says a word."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         yield listener.getsockname()[1]
-
-
-@pytest.fixture
-def closed_port() -> int:
-    """A port at which nobody listens."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])
 
 
 @pytest.fixture
@@ -74,8 +68,8 @@ def test_unknown_host(databases: Databases, caplog: pytest.LogCaptureFixture) ->
         run_once(raw)
 
 
-def test_closed_port(databases: Databases, caplog: pytest.LogCaptureFixture, closed_port: int) -> None:
-    raw = with_keys(databases, "destination", port=closed_port, password=SECRET)
+def test_closed_port(databases: Databases, caplog: pytest.LogCaptureFixture) -> None:
+    raw = with_keys(databases, "destination", port=closed_port(), password=SECRET)
     with refused(caplog, DestinationUnavailable, "pgsql destination", "`url`", "`port`"):
         run_once(raw)
     assert DestinationUnavailable.recovery is Recovery.RETRY

@@ -14,10 +14,11 @@ from django_q.conf import Conf
 from pytest_django import Settings
 
 from controlplane.sandbox import run_redis
-from controlplane.sandbox.process import LOOPBACK, free_port
+from controlplane.sandbox.process import LOOPBACK
 from migrations_app import dispatch, hosts, runs, supervisor, ticking
 from migrations_app.enums import TriggerKind
 from migrations_app.models import Run
+from tests.relay import closed_port
 from tests.scheduling.builders import scheduled
 
 pytestmark = pytest.mark.django_db
@@ -98,7 +99,7 @@ def test_worker_that_ends_leaves_no_drain_for_the_next_one_of_its_name(idle: sup
 def test_clusters_that_redis_sends_nothing_are_left_alone_and_get_their_time_when_it_is_back(
     idle: supervisor.Supervisor, settings: Settings, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    settings.DMS_BROKER_URL = f"redis://:password-of-redis@{LOOPBACK}:{free_port()}"
+    settings.DMS_BROKER_URL = f"redis://:password-of-redis@{LOOPBACK}:{closed_port()}"
     monkeypatch.setattr(Conf, "BROKER_CLASS", "controlplane.broker.RedisBroker")
 
     idle._tend()
