@@ -107,6 +107,7 @@ def test_list_is_narrowed_by_keyboard(page: Page, site: Site) -> None:
     tab_to(page, page.get_by_role("combobox", name="By error"))
     page.keyboard.press("Enter")
     page.keyboard.type("ValueNot")
+    expect(page.locator(".select2-results__option--highlighted")).to_have_text("ValueNotRepresentable")
     page.keyboard.press("Enter")
     assert_accessible(page, "#changelist-filter")
     button = page.get_by_role("button", name="Apply Filters")
