@@ -10,8 +10,9 @@ from datetime import datetime
 
 from connectors.base import Chunk, Write
 from connectors.errors import SourceUnavailable
+from connectors.positions import Phase
 from connectors.sources.mongo.converting import Scanned
-from connectors.sources.mongo.position import MongoPosition, Phase
+from connectors.sources.mongo.position import MongoPosition
 from connectors.sources.mongo.reading import Reading
 from connectors.sources.mongo.rows import DocumentRows, Shape
 

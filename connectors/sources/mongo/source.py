@@ -20,13 +20,14 @@ from connectors.base import (
 from connectors.errors import ConfigError, StreamNotFound
 from connectors.mapping import CollectionSpec, FieldType, Mode, MongoSource
 from connectors.sources.mongo import looking
+from connectors.positions import Phase
 from connectors.sources.mongo.copying import copy
 from connectors.sources.mongo.dumping import dump
 from connectors.sources.mongo.errors import CONNECTOR, mapped
 from connectors.sources.mongo.fields import Fields
 from connectors.sources.mongo.following import buffer_pass, filters_of, follow
 from connectors.sources.mongo.ids import ID, bracket_of, id_value
-from connectors.sources.mongo.position import MongoPosition, Phase
+from connectors.sources.mongo.position import MongoPosition
 from connectors.sources.mongo.reading import Reading
 from connectors.sources.mongo.rows import Tally
 from connectors.sources.mongo.session import Session

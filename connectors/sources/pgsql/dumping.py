@@ -14,9 +14,10 @@ from sqlparse import tokens as kinds
 from connectors.base import Chunk, RunReport, Stream, Write
 from connectors.errors import ConfigError, ConnectorError
 from connectors.mapping import Mode, TableSpec
+from connectors.positions import Phase
 from connectors.postgres.session import Session
 from connectors.sources.pgsql.catalog import SourceColumn, Table
-from connectors.sources.pgsql.position import PgPosition, Phase
+from connectors.sources.pgsql.position import PgPosition
 from connectors.sources.pgsql.rows import QueryRows
 from connectors.sources.pgsql.select import Selected, forms_of, snapshot_column
 from connectors.sources.pgsql.types import TypeCatalog

@@ -27,6 +27,7 @@ from connectors.base import (
 from connectors.errors import ConfigError, SourceError, SourceUnavailable
 from connectors.mapping import Mode, PgsqlSource, TableSpec
 from connectors.postgres.errors import source_side
+from connectors.positions import Phase
 from connectors.postgres.session import Address, Session
 from connectors.sources.pgsql.backfilling import backfill, position_at
 from connectors.sources.pgsql.bookmarks import Bookmark
@@ -46,7 +47,7 @@ from connectors.sources.pgsql.dumping import dump, query_columns, query_source
 from connectors.sources.pgsql.following import buffer_pass, follow, source_keys, take_bounds
 from connectors.sources.pgsql.forms import needs_refill, warn_of_earlier_snapshots
 from connectors.sources.pgsql.outline import outline_dump, outline_run
-from connectors.sources.pgsql.position import PgPosition, Phase
+from connectors.sources.pgsql.position import PgPosition
 from connectors.sources.pgsql.preview import preview
 from connectors.sources.pgsql.reading import Reading
 from connectors.sources.pgsql.select import SNAPSHOT_COLUMN, Selected, select_list, snapshot_column, snapshot_type
