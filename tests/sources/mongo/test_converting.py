@@ -221,6 +221,13 @@ def test_damaged_documents_are_refused() -> None:
     whole = encoded(v="text", n={"a": 1})
     # A length that goes beyond the end, in turn at every place.
     for place in range(len(whole)):
+@pytest.mark.parametrize("value", ["123\n", "a" * 24 + "\n", "true\n", "null\n", '"\n', "123\n\n", "1\n2"])
+@pytest.mark.parametrize("types", [{}, {"_id": FieldType.STR}])
+def test_an_id_has_one_text_whichever_way_it_is_read(value: str, types: dict[str, FieldType]) -> None:
+    """A document whose fields are odd goes the other way, and would be another row under another text."""
+    both_ways(bson.encode({"_id": value}), Wanted(("_id",), types))
+
+
         broken = bytearray(whole)
         broken[place] ^= 0xFF
         try:
