@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from enum import StrEnum
 from typing import Any, Self
 
@@ -9,6 +10,11 @@ from pydantic import BaseModel, ConfigDict
 
 from connectors.base import Position
 from connectors.mapping import Mode
+
+EMPTY_SNAPSHOT = (
+    "the source is empty, so this snapshot has no row: whoever takes the newest migration_snapshot_date at the"
+    " destination goes on to see the snapshot before it"
+)
 
 
 class Phase(StrEnum):
@@ -35,6 +41,11 @@ class StreamPosition(BaseModel):
     phase: Phase = Phase.COPY
     batch: int = 0
     snapshot: str | None = None
+
+    @property
+    def snapshot_date(self) -> datetime | None:
+        """When the last whole dump was taken; None where there is none."""
+        return None if self.snapshot is None else datetime.fromisoformat(self.snapshot)
 
     def dump(self) -> Position:
         """As JSON, without what is not set."""

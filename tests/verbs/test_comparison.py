@@ -239,6 +239,24 @@ def test_a_dump_is_compared_with_its_latest_snapshot(databases: Databases) -> No
     assert named(compare_once(raw)) == {("1500",): Difference.CHANGED}
 
 
+@pytest.mark.usefixtures("ranges")
+@pytest.mark.parametrize("strict", [True, False])
+def test_a_dump_is_compared_with_its_newest_snapshot_when_that_is_empty_too(
+    databases: Databases, *, strict: bool
+) -> None:
+    raw = make_mapping(*databases, make_table("items", strict=strict, **DUMP))
+    assert not run_once(raw).report.warnings
+    databases[0].execute("DELETE FROM items")
+    (warning,) = run_once(raw).report.warnings
+    assert "this snapshot has no row" in warning
+    found = compare_once(raw)
+    assert (found.verdict, found.source_rows, found.destination_rows) == (Verdict.EQUAL, 0, 0)
+    databases[0].execute("INSERT INTO items (id) VALUES (7)")
+    assert named(compare_once(raw)) == {("7",): Difference.MISSING}
+    run_once(raw)
+    assert compare_once(raw).verdict is Verdict.EQUAL
+
+
 def test_a_dump_without_a_key_is_compared_as_a_whole(two_databases: Databases) -> None:
     source, destination = two_databases
     source.execute("CREATE TABLE lines (line text); INSERT INTO lines VALUES ('a'), ('a'), ('b'), (NULL)")

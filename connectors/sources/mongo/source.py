@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import datetime
 
 from connectors.base import (
     Chunk,
@@ -19,8 +20,8 @@ from connectors.base import (
 )
 from connectors.errors import ConfigError, StreamNotFound
 from connectors.mapping import CollectionSpec, FieldType, Mode, MongoSource
-from connectors.sources.mongo import looking
 from connectors.positions import Phase
+from connectors.sources.mongo import looking
 from connectors.sources.mongo.copying import copy
 from connectors.sources.mongo.dumping import dump
 from connectors.sources.mongo.errors import CONNECTOR, mapped
@@ -138,6 +139,9 @@ class MongoCollectionSource(Source):
             raise self._session.error(ConfigError, msg)
         words = zip(("$gte", "$lte"), bounds, strict=True)
         return self._selected({field: {word: bound for word, bound in words if bound is not None}}, position)
+
+    def snapshot_of(self, position: Position) -> datetime | None:
+        return _parsed(position).snapshot_date
 
     def comparable(self, form: HashForm = HashForm.QUICK) -> Comparable | None:
         return DocumentSide(self._reading()) if form is HashForm.PORTABLE else None

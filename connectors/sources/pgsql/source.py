@@ -6,6 +6,7 @@ import time
 from collections.abc import Generator, Iterator
 from contextlib import closing
 from dataclasses import replace
+from datetime import datetime
 
 from psycopg2 import sql
 
@@ -26,8 +27,8 @@ from connectors.base import (
 )
 from connectors.errors import ConfigError, SourceError, SourceUnavailable
 from connectors.mapping import Mode, PgsqlSource, TableSpec
-from connectors.postgres.errors import source_side
 from connectors.positions import Phase
+from connectors.postgres.errors import source_side
 from connectors.postgres.session import Address, Session
 from connectors.sources.pgsql.backfilling import backfill, position_at
 from connectors.sources.pgsql.bookmarks import Bookmark
@@ -166,6 +167,9 @@ class PgsqlTableSource(Source):
     def position_at(self, position: Position | None, key: tuple[str, ...]) -> Position:
         self._refuse_for_dumps("there is no key to go on from; the next run dumps everything anew")
         return position_at(self.reading(), self._position(position), key).dump()
+
+    def snapshot_of(self, position: Position) -> datetime | None:
+        return _parsed(position).snapshot_date
 
     def comparable(self, form: HashForm = HashForm.QUICK) -> Comparable:
         """The rows as they arrive; a dump is told apart by its spec's key, or by the table's primary key."""

@@ -60,6 +60,18 @@ def test_what_was_copied_is_verified_equal(docs: Docs, mapping_of: MappingOf, mo
     assert (found["verdict"], found["source_rows"], found["destination_rows"]) == ("equal", 40, 40)
 
 
+def test_of_a_dump_the_newest_snapshot_is_verified_when_it_is_empty_too(docs: Docs, mapping_of: MappingOf) -> None:
+    raw = mapping_of(make_collection(mode="dumping", bookmark=...))
+    assert "this snapshot has no row" not in " ".join(run_collection(raw).report.warnings)
+    docs.collection.delete_many({})
+    assert "this snapshot has no row" in " ".join(run_collection(raw).report.warnings)
+    found = verified(raw, code=0)
+    assert (found["verdict"], found["source_rows"], found["destination_rows"]) == ("equal", 0, 0)
+    docs.collection.insert_one({"_id": 3, "note": "new"})
+    found = verified(raw, code=5)
+    assert [each["difference"] for each in found["differing_keys"]] == ["missing"]
+
+
 def test_differences_are_found_and_named(docs: Docs, mapping_of: MappingOf) -> None:
     raw = mapping_of()
     run_collection(raw)
