@@ -9,8 +9,9 @@ import pytest
 from connectors import comparison as module
 from connectors.comparison import Difference, Verdict
 from connectors.errors import DestinationError
+from controlplane.sandbox import PostgresServer
 from tests.builders import make_mapping, make_table, run_once
-from tests.databases import PgDatabase
+from tests.databases import CYRILLIC, PgDatabase, new_database
 from tests.verbs.support import compare_once, named
 
 Databases = tuple[PgDatabase, PgDatabase]
@@ -255,6 +256,24 @@ def test_a_dump_is_compared_with_its_newest_snapshot_when_that_is_empty_too(
     assert named(compare_once(raw)) == {("7",): Difference.MISSING}
     run_once(raw)
     assert compare_once(raw).verdict is Verdict.EQUAL
+
+
+@pytest.mark.usefixtures("ranges")
+@pytest.mark.parametrize("encodings", [("WIN1251", "UTF8"), ("UTF8", "WIN1251"), ("SQL_ASCII", "SQL_ASCII")])
+def test_texts_are_compared_whatever_encoding_a_database_keeps_them_in(
+    postgres: PostgresServer, encodings: tuple[str, str]
+) -> None:
+    with (
+        new_database(postgres, "source", encoding=encodings[0]) as source,
+        new_database(postgres, "destination", encoding=encodings[1]) as destination,
+    ):
+        source.execute(CYRILLIC)
+        raw = make_mapping(source, destination, make_table("items", primary_key_datatype="str"))
+        run_once(raw)
+        found = compare_once(raw)
+        assert (found.verdict, found.source_rows, found.destination_rows) == (Verdict.EQUAL, 900, 900)
+        source.execute("UPDATE items SET note = '\u044f' WHERE id IN ('\u04511', '\u0430104')")
+        assert named(compare_once(raw)) == {("\u04511",): Difference.CHANGED, ("\u0430104",): Difference.CHANGED}
 
 
 def test_a_dump_without_a_key_is_compared_as_a_whole(two_databases: Databases) -> None:

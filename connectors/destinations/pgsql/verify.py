@@ -49,7 +49,11 @@ class TableSide(Comparable):
         self.key = tuple(key)
         self.column_names = tuple(table.columns)
         self.estimated_rows = None if target.is_dump else _estimate(target, table.oid)
-        self._key = [hashing.HashedKey.of(sql.Identifier(name), schema.column(name).pg_type, form) for name in key]
+        self._encoding = target.session.encoding
+        self._key = [
+            hashing.HashedKey.of(sql.Identifier(name), schema.column(name).pg_type, form, encoding=self._encoding)
+            for name in key
+        ]
 
     def digests(self, columns: Sequence[Column], ranges: Sequence[KeyRange]) -> list[Digest]:
         """One digest a range, all from one scan."""
@@ -73,6 +77,7 @@ class TableSide(Comparable):
             ],
             key=self._key,
             where=self._newest_snapshot() if self._target.is_dump else None,
+            encoding=self._encoding,
         )
 
     def _newest_snapshot(self) -> sql.Composable:

@@ -19,10 +19,11 @@ from connectors.destinations.s3 import verify
 from connectors.errors import DestinationError, SchemaMismatch
 from connectors.faults import FaultPoint, InjectedFault
 from connectors.mapping import Mode
+from controlplane.sandbox import PostgresServer
 from tests.arrow.test_every_type import COLUMNS
 from tests.buckets import Bucket
 from tests.builders import make_bucket_mapping, make_table, run_once
-from tests.databases import PgDatabase
+from tests.databases import CYRILLIC, PgDatabase, new_database
 from tests.verbs.support import compare_once, ends_of, named
 
 ITEMS = """
@@ -248,6 +249,18 @@ def test_of_a_dump_without_a_position_the_newest_snapshot_with_rows_is_compared(
         ends.destination.reset_state(None)
     found = compare_once(raw)
     assert (found.verdict, found.destination_rows) == (Verdict.EQUAL, 10)
+
+
+@pytest.mark.usefixtures("ranges")
+def test_texts_of_a_database_in_another_encoding_are_compared(postgres: PostgresServer, s3_bucket: Bucket) -> None:
+    with new_database(postgres, encoding="WIN1251") as source:
+        source.execute(CYRILLIC)
+        raw = make_bucket_mapping(source, s3_bucket, make_table("items", primary_key_datatype="str"))
+        run_once(raw)
+        found = compare_once(raw)
+        assert (found.verdict, found.source_rows, found.destination_rows) == (Verdict.EQUAL, 900, 900)
+        source.execute("UPDATE items SET note = '\u044f' WHERE id = '\u04511'")
+        assert named(compare_once(raw)) == {("\u04511",): Difference.CHANGED}
 
 
 def test_rows_without_a_key_are_compared_as_a_whole(pg_database: PgDatabase, s3_bucket: Bucket) -> None:
