@@ -21,6 +21,7 @@ from connectors.arrow.key_texts import key_texts
 from connectors.arrow.types import arrow_type
 from connectors.base import Comparable, Digest, KeyRange, SnapshotOf, Stream
 from connectors.destinations.s3.errors import CONNECTOR
+from connectors.destinations.s3.evolution import in_held_zone
 from connectors.destinations.s3.keys import KeyForm
 from connectors.destinations.s3.manifest import Manifest, Part
 from connectors.destinations.s3.opening import TableState
@@ -81,8 +82,8 @@ class TableSide(Comparable):
         snapshot_of: SnapshotOf | None = None,
     ) -> None:
         self._table = table
-        self._stream = stream
         manifest = table.stored_manifest()
+        self._stream = stream = in_held_zone(manifest, stream)
         if manifest is None:
             message = f"the table {table.objects.prefix} is not there yet; run the stream first"
             raise self._error(DestinationError, message)

@@ -24,6 +24,7 @@ from tests.arrow.test_every_type import COLUMNS
 from tests.buckets import Bucket
 from tests.builders import make_bucket_mapping, make_table, run_once
 from tests.databases import CYRILLIC, PgDatabase, new_database
+from tests.s3_faults import S3Proxy
 from tests.verbs.support import compare_once, ends_of, named
 
 ITEMS = """
@@ -308,6 +309,17 @@ def test_duckdb_reads_the_rows_that_are_called_equal(items: PgDatabase, s3_bucke
         f"sql/{items.name}/items/", f"SELECT {columns.replace('double precision', 'double')} FROM parts ORDER BY id"
     )
     assert theirs == items.rows(f"SELECT {columns} FROM items ORDER BY id")
+
+
+def test_the_manifest_is_read_once(items: PgDatabase, s3_bucket: Bucket, s3_proxy: S3Proxy) -> None:
+    """It names every part, so that of a large table it is large itself."""
+    raw = make_bucket_mapping(items, s3_bucket, make_table("items"), endpoint_url=s3_proxy.server.endpoint_url)
+    run_once(raw)
+    with ends_of(raw) as ends:
+        schema = ends.source.describe()
+        before = len(s3_proxy.seen("GetObject", "manifest"))
+        ends.destination.comparable(schema, ("id",))
+        assert len(s3_proxy.seen("GetObject", "manifest")) - before == 1
 
 
 def test_a_table_that_is_not_there_cannot_be_compared(items: PgDatabase, s3_bucket: Bucket) -> None:
