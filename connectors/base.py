@@ -9,6 +9,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from enum import StrEnum
 from typing import Any, ClassVar
 
@@ -36,6 +37,9 @@ Position = Mapping[str, Any]
 
 #: Writes a moment, given in ISO 8601, for people.
 Say = Callable[[str], str]
+
+#: Tells of a position which snapshot it stands for; a destination cannot read it by itself.
+SnapshotOf = Callable[[Position], datetime | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -270,6 +274,10 @@ class Source(ABC):
         """
         return None
 
+    def snapshot_of(self, position: Position) -> datetime | None:
+        """The migration_snapshot_date of the dump that a position stands for, None where there is none."""
+        return None
+
     def comparable(self, form: HashForm = HashForm.QUICK) -> Comparable | None:
         """The rows as they should look at the destination, None where they cannot be had; `describe` first.
 
@@ -348,9 +356,17 @@ class Destination(MissingKeys, Upkeep, Owned):
         """The destination's record of the position, without taking over. Call `connect` first."""
 
     def comparable(
-        self, schema: StreamSchema, key: Sequence[str], form: HashForm = HashForm.QUICK
+        self,
+        schema: StreamSchema,
+        key: Sequence[str],
+        form: HashForm = HashForm.QUICK,
+        snapshot_of: SnapshotOf | None = None,
     ) -> Comparable | None:
-        """The rows that are there, of a dump its latest snapshot, told apart by `key`; `connect` first."""
+        """The rows that are there, told apart by `key`; `connect` first.
+
+        Of a dump only its newest snapshot. That is the one that the stored position stands for: an empty one leaves no
+        row to be found by. Where no position tells it, it is the newest that has rows.
+        """
         return None
 
     @abstractmethod

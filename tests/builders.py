@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from connectors.base import Commit, Options, ReadRequest, RunReport, Stream
-from connectors.mapping import Mapping, parse_mapping
+from connectors.mapping import Destination, Mapping, parse_mapping
 from connectors.registry import create_destination, create_source
 from tests.buckets import Bucket
 from tests.databases import PgDatabase
@@ -114,13 +114,18 @@ def run_once(raw: dict[str, Any], *, table: int = 0, stop_after: int | None = No
         spec=spec,
         options=Options(**{"clock_margin_s": 0.0, "writers_wait_s": 0.2, "connect_timeout_s": 5, **options}),
     )
+    return run_stream(mapping, config, stream, stop_after)
+
+
+def run_stream(mapping: Mapping, config: Destination, stream: Stream, stop_after: int | None = None) -> RunResult:
+    """Run a stream of a mapping to one of its destinations, or leave off after so many commits."""
     result = RunResult()
     source = create_source(mapping.source, stream, result.report)
     destination = create_destination(config, stream, result.report)
     try:
         source.open()
         resume = destination.open(epoch_floor=0)
-        prepared = destination.prepare(source.describe())
+        prepared = destination.prepare(source.describe(resume.position))
         chunks = source.read(ReadRequest(resume.position, prepared, destination))
         for commit in destination.write(chunks):
             result.commits.append(commit)

@@ -11,12 +11,12 @@ from urllib.parse import urlsplit
 from pymongo import MongoClient
 from pymongo.collection import Collection
 
-from connectors.base import Options, ReadRequest, RunReport, Source, Stream
+from connectors.base import Options, RunReport, Source, Stream
 from connectors.mapping import parse_mapping
-from connectors.registry import create_destination, create_source
+from connectors.registry import create_source
 from controlplane.sandbox import MongoServer
 from tests.buckets import Bucket
-from tests.builders import RunResult, bucket_keys, server_keys
+from tests.builders import RunResult, bucket_keys, run_stream, server_keys
 from tests.databases import PgDatabase
 
 Document = dict[str, Any]
@@ -117,24 +117,7 @@ def run_collection(raw: dict[str, Any], *, stop_after: int | None = None, **opti
         **options: Of the run. The clock margin is 0 unless given, so that tests need not wait.
     """
     mapping = parse_mapping(raw)
-    result = RunResult()
-    stream = stream_of(raw, **options)
-    source = create_source(mapping.source, stream, result.report)
-    destination = create_destination(mapping.destination["dest"], stream, result.report)
-    try:
-        source.open()
-        resume = destination.open(epoch_floor=0)
-        prepared = destination.prepare(source.describe(resume.position))
-        chunks = source.read(ReadRequest(resume.position, prepared, destination))
-        for commit in destination.write(chunks):
-            result.commits.append(commit)
-            if stop_after is not None and len(result.commits) >= stop_after:
-                return result
-        destination.finish()
-    finally:
-        source.close()
-        destination.close()
-    return result
+    return run_stream(mapping, mapping.destination["dest"], stream_of(raw, **options), stop_after)
 
 
 def source_of(raw: dict[str, Any], report: RunReport | None = None, **options: Any) -> Source:

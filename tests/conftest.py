@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from controlplane.sandbox import MongoServer, PostgresServer, RedisServer, S3Server, Servers, ensure_servers
 from controlplane.sandbox.keeper import (
@@ -31,6 +32,10 @@ from tests.buckets import Bucket, new_bucket
 from tests.collections import Docs, new_docs
 from tests.databases import PgDatabase, new_database
 from tests.s3_faults import S3Proxy, run_proxy
+
+# How long an example takes says something of the machine, and nothing of what is tested.
+settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("any machine")
 
 
 def pytest_collection_finish() -> None:

@@ -35,7 +35,7 @@ class PgDatabase:
 
     def connect(self, *, autocommit: bool = False) -> Connection:
         """Open a connection. The caller closes it."""
-        opened = psycopg2.connect(self.dsn, connect_timeout=10)
+        opened = psycopg2.connect(self.dsn, connect_timeout=10, client_encoding="UTF8")
         opened.autocommit = autocommit
         return opened
 
@@ -66,11 +66,30 @@ class PgDatabase:
             connection.close()
 
 
+#: Their bytes have another order in WIN1251 than in UTF-8.
+CYRILLIC = """
+CREATE TABLE items (id text PRIMARY KEY, note text, doc jsonb, updated_at timestamptz NOT NULL DEFAULT now());
+INSERT INTO items
+SELECT (ARRAY['\u0430', '\u0451', '\u044f', 'a'])[1 + n % 4] || n, '\u0451\u0436 ' || n, '{"\u0430": 1}', now()
+  FROM generate_series(1, 900) n;
+ANALYZE items;
+"""
+
+
 @contextmanager
-def new_database(server: PostgresServer, purpose: str = "test") -> Iterator[PgDatabase]:
+def new_database(server: PostgresServer, purpose: str = "test", *, encoding: str = "") -> Iterator[PgDatabase]:
     """Yield a new empty database and drop it at the end, with whatever is still connected to it."""
     database = PgDatabase(server, f"{purpose}_{uuid.uuid4().hex[:12]}")
-    server.create_database(database.name)
+    if encoding:
+        main = PgDatabase(server, "postgres")
+        # The server's own provider of locales may know UTF-8 alone.
+        provider = "LOCALE_PROVIDER libc" if main.value("SHOW server_version_num") >= "150000" else ""
+        main.execute(
+            f"CREATE DATABASE {database.name} TEMPLATE template0 ENCODING '{encoding}' {provider}"
+            " LC_COLLATE 'C' LC_CTYPE 'C'"
+        )
+    else:
+        server.create_database(database.name)
     try:
         yield database
     finally:

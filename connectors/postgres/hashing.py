@@ -2,8 +2,9 @@
 
 A row's text is ``ROW(...)::text`` of its values under the fixed session settings; its hash is the first 8 bytes of the
 text's MD5 as a signed integer. Text keys are ordered by bytes, all others by their type, and user types by their text,
-since labels or collations can stand in another order on the other server. For a destination that is no PostgreSQL
-server the values and the keys take the form of portable.py first.
+since labels or collations can stand in another order on the other server. Both are the bytes of UTF-8, in whatever
+encoding a database keeps its texts. For a destination that is no PostgreSQL server the values and the keys take the
+form of portable.py first.
 """
 
 from __future__ import annotations
@@ -25,6 +26,8 @@ Key = tuple[str, ...]
 
 _BY_TEXT = re.compile(r'(text|name|"char"|character( varying)?(\(\d+\))?)')
 _OPEN = KeyRange()
+#: Of SQL_ASCII nobody knows what the bytes mean: they are taken as they come and go.
+_AS_THEY_ARE = frozenset({"UTF8", "SQL_ASCII"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,21 +37,24 @@ class HashedKey:
     Attributes:
         value: The expression as it is ordered and compared.
         text: The expression's text, by which keys of both ends are matched.
-        bound_type: What a key's text is cast to, so that it compares with `value`.
+        bound_type: What a key's text is cast to, so that it compares with `value`; None for the bytes of UTF-8.
     """
 
     value: sql.Composable
     text: sql.Composable
-    bound_type: str
+    bound_type: str | None
 
     @classmethod
-    def of(cls, expression: sql.Composable, pg_type: PgType, form: HashForm = HashForm.QUICK) -> HashedKey:
+    def of(
+        cls, expression: sql.Composable, pg_type: PgType, form: HashForm = HashForm.QUICK, *, encoding: str = "UTF8"
+    ) -> HashedKey:
         """A column of the key.
 
         Args:
             expression: How the rows have it.
             pg_type: Its type at the destination.
             form: Of the comparison.
+            encoding: Of the database.
         """
         text: sql.Composable = sql.SQL("({})::text").format(expression)
         if form is HashForm.PORTABLE:
@@ -56,13 +62,21 @@ class HashedKey:
         else:
             is_text = pg_type.user is not None or _BY_TEXT.fullmatch(pg_type.text) is not None
             value, type_text = (text, None) if is_text else (expression, pg_type.text)
+        if type_text is None and encoding not in _AS_THEY_ARE:
+            return cls(_utf8(value), text, None)
         if type_text is None:
             return cls(sql.SQL('({} COLLATE "C")').format(value), text, 'text COLLATE "C"')
         return cls(sql.SQL("({})").format(value), text, type_text)
 
     def bound(self, text: str) -> sql.Composable:
         """A key's text as a constant that compares with `value`."""
+        if self.bound_type is None:
+            return _utf8(sql.SQL("{}::text").format(sql.Literal(text)))
         return sql.SQL("{}::{}").format(sql.Literal(text), sql.SQL(self.bound_type))
+
+    def text_of(self, value: sql.Composable) -> sql.Composable:
+        """The text of a `value`."""
+        return sql.SQL("{}::text" if self.bound_type is not None else "convert_from({}, 'UTF8')").format(value)
 
 
 def hashed_value(expression: sql.Composable, pg_type: PgType, form: HashForm) -> sql.Composable:
@@ -79,17 +93,21 @@ class HashedRows:
         values: One expression a column, in the order that both ends share.
         key: The key's columns.
         where: A condition on the rows; None for all.
+        encoding: Of the database.
     """
 
     relation: sql.Composable
     values: Sequence[sql.Composable]
     key: Sequence[HashedKey]
     where: sql.Composable | None = None
+    encoding: str = "UTF8"
 
     @property
     def hash(self) -> sql.Composable:
         """The hash of a row as bigint."""
-        return sql.SQL("('x' || left(md5(ROW({})::text), 16))::bit(64)::bigint").format(sql.SQL(", ").join(self.values))
+        row = sql.SQL("ROW({})::text").format(sql.SQL(", ").join(self.values))
+        hashed = row if self.encoding in _AS_THEY_ARE else _utf8(row)
+        return sql.SQL("('x' || left(md5({}), 16))::bit(64)::bigint").format(hashed)
 
     @property
     def ordered_key(self) -> sql.Composable:
@@ -166,7 +184,7 @@ def split(session: Session, rows: HashedRows, key_range: KeyRange, parts: int) -
         " FROM ({keyed}) AS k ({names})"
     ).format(names=names, keyed=keyed)
     statement = sql.SQL("SELECT {} FROM ({}) AS n WHERE mod(place, greatest(total / {}, 1)) = 0 ORDER BY place").format(
-        sql.SQL(", ").join(sql.SQL("{}::text").format(sql.Identifier(f"key_{n}")) for n in range(len(rows.key))),
+        sql.SQL(", ").join(part.text_of(sql.Identifier(f"key_{number}")) for number, part in enumerate(rows.key)),
         numbered,
         sql.Literal(parts),
     )
@@ -174,6 +192,11 @@ def split(session: Session, rows: HashedRows, key_range: KeyRange, parts: int) -
     starts: list[Key | None] = [key_range.after, *cuts]
     ends: list[Key | None] = [*cuts, key_range.upto]
     return [KeyRange(after, upto) for after, upto in zip(starts, ends, strict=True)]
+
+
+def _utf8(text: sql.Composable) -> sql.Composable:
+    """The bytes of a text in UTF-8."""
+    return sql.SQL("convert_to({}, 'UTF8')").format(text)
 
 
 def _sorted(session: Session, rows: HashedRows, bounds: set[Key]) -> list[Key]:

@@ -121,6 +121,11 @@ class Session:
         """Such as 18."""
         return int(self.connection.server_version) // 10000
 
+    @property
+    def encoding(self) -> str:
+        """In which the server keeps texts, such as UTF8. They come and go as UTF-8 all the same."""
+        return str(self.connection.info.parameter_status("server_encoding"))
+
     @contextmanager
     def cursor(self) -> Iterator[psycopg2.extensions.cursor]:
         """A cursor whose errors are this side's; Stopped when the session was cancelled, before or meanwhile."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Annotated, Any
 
 from django.db import transaction
@@ -94,12 +95,7 @@ class PauseView(ApiView):
     )
     def post(self, request: Request, mapping_id: str) -> Response:
         """Nothing of it, or of the streams that are selected, is scheduled any more. What runs goes on to its end."""
-        mapping = find_mapping(mapping_id)
-        body = read_body(request, Selection)
-        with transaction.atomic():
-            pausing.pause(mapping, table=body.table, destination=body.destination)
-            audit.record(self.actor, "pause", mapping, details=body.model_dump(exclude_none=True))
-        return _paused(mapping_id)
+        return _scheduled(self.actor, "pause", pausing.pause, request, mapping_id)
 
 
 class ResumeView(ApiView):
@@ -115,12 +111,7 @@ class ResumeView(ApiView):
     )
     def post(self, request: Request, mapping_id: str) -> Response:
         """It is scheduled again; without a selection all of it, streams that were paused by themselves included."""
-        mapping = find_mapping(mapping_id)
-        body = read_body(request, Selection)
-        with transaction.atomic():
-            pausing.resume(mapping, table=body.table, destination=body.destination)
-            audit.record(self.actor, "resume", mapping, details=body.model_dump(exclude_none=True))
-        return _paused(mapping_id)
+        return _scheduled(self.actor, "resume", pausing.resume, request, mapping_id)
 
 
 class TestView(ApiView):
@@ -195,7 +186,15 @@ def _preview(plan: plans.Plan, rows: int) -> dict[str, Any]:
     return as_dict(preview(plan, row_count=rows))
 
 
-def _paused(mapping_id: str) -> Response:
+def _scheduled(
+    actor: audit.Actor, action: str, verb: Callable[..., None], request: Request, mapping_id: str
+) -> Response:
+    """Pause or resume what the body selects, and say what is scheduled then."""
     mapping = find_mapping(mapping_id)
+    body = read_body(request, Selection)
+    with transaction.atomic():
+        verb(mapping, table=body.table, destination=body.destination)
+        audit.record(actor, action, mapping, details=body.model_dump(exclude_none=True))
+    mapping.refresh_from_db()
     names = list(mapping.streams.filter(paused=True).values_list("unique_id", flat=True))
     return answer(Paused(mapping=mapping.pk, enabled=mapping.enabled, paused=names))

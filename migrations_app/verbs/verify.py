@@ -75,7 +75,7 @@ def _compare(plan: Plan, named_keys: int) -> Comparison:
         is_quick = {source.hash_form, destination.hash_form} == {HashForm.QUICK}
         form = HashForm.QUICK if is_quick else HashForm.PORTABLE
         ours = source.comparable(form)
-        theirs = destination.comparable(schema, ours.key, form) if ours is not None else None
+        theirs = destination.comparable(schema, ours.key, form, source.snapshot_of) if ours is not None else None
         if ours is None or theirs is None:
             end = plan.source_config.source_type if ours is None else plan.destination_config.destination_type
             reason = f"the {end} connector cannot compare its rows yet"

@@ -7,10 +7,11 @@ from dataclasses import replace
 import pytest
 
 from connectors.base import CopyFormat, Write
+from connectors.destinations.pgsql import writing
 from connectors.errors import ConnectorError, DestinationError, SourceError
 from connectors.types import StreamSchema
 from tests.databases import PgDatabase
-from tests.destinations.support import ID, ORDERS, SCHEMA, Bench, bench, column, make_stream
+from tests.destinations.support import ID, NAME, ORDERS, SCHEMA, Bench, bench, column, make_stream
 
 UNGUARDED = replace(ORDERS, key_is_unique=False)
 
@@ -52,6 +53,44 @@ def test_only_changed_rows_are_touched(pg_database: PgDatabase) -> None:
         assert (commit.read, commit.inserted, commit.updated) == (105, 5, 10)
         after = dict(pg_database.rows(f"SELECT id, xmin::text FROM {SCHEMA}.orders"))
         assert {key for key in before if before[key] != after[key]} == {g for g in range(1, 101) if g % 10 == 0}
+
+
+@pytest.mark.parametrize(
+    ("type_text", "key"),
+    [
+        ("bigint", "n - 1500"),
+        ("uuid", "lpad(to_hex(n), 32, '0')::uuid"),
+        ("text", "chr(228) || ' ''%' || n"),
+        ("character varying(9)", "lpad(n::text, 9)"),
+        ("date", "CASE n WHEN 1300 THEN date 'infinity' ELSE date '0001-12-25 BC' + n END"),
+        ("timestamp(3) with time zone", "timestamptz '1969-12-31 23:00+00' + n * interval '1.001 s'"),
+        ("numeric", "n / 8.0"),
+    ],
+)
+@pytest.mark.parametrize("step", [1, 7])
+def test_what_is_upserted_does_not_depend_on_how_close_its_keys_are(
+    pg_database: PgDatabase, monkeypatch: pytest.MonkeyPatch, type_text: str, key: str, step: int
+) -> None:
+    """Of close keys only their range of the table is read: 300 rows of 2,900 here, and nearly all with a step."""
+    monkeypatch.setattr(writing, "MANY_ROWS", 1)
+    schema = StreamSchema(columns=(column("id", type_text, nullable=False), NAME), key=("id",), key_is_unique=True)
+    with bench(pg_database, schema=schema) as one:
+        one.start()
+        one.write(f"SELECT {key}, 'old ' || n FROM generate_series(1, 3000) n WHERE n % 30 <> 0")
+        pg_database.execute(f"ANALYZE {SCHEMA}.orders")
+        numbers = f"generate_series(1000, 1000 + 299 * {step}, {step}) n"
+        commit = one.write(
+            f"SELECT {key}, CASE n % 2 WHEN 0 THEN 'new ' ELSE 'old ' END || n FROM {numbers}", Write.UPSERT
+        )
+        inserted = pg_database.value(f"SELECT count(*) FROM {numbers} WHERE n % 30 = 0 OR n > 3000")
+        updated = pg_database.value(f"SELECT count(*) FROM {numbers} WHERE n % 30 <> 0 AND n <= 3000 AND n % 2 = 0")
+        assert (commit.read, commit.inserted, commit.updated) == (300, inserted, updated)
+        expected = pg_database.rows(
+            f"SELECT ({key})::{type_text}::text, CASE WHEN u.n IS NULL OR n % 2 = 1 THEN 'old ' ELSE 'new ' END || n"
+            f" FROM generate_series(1, 4000) n LEFT JOIN {numbers.replace(' n', ' u(n)')} USING (n)"
+            " WHERE (n <= 3000 AND n % 30 <> 0) OR u.n IS NOT NULL ORDER BY 1"
+        )
+        assert one.content("id::text, name") == expected
 
 
 def test_insert_never_touches_a_row_that_is_there(pg_database: PgDatabase) -> None:

@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
-from connectors.errors import ConnectorError
-from tests.builders import make_mapping, make_table, run_once
+from connectors.errors import ConnectorError, SourceError
+from tests.buckets import Bucket
+from tests.builders import make_bucket_mapping, make_mapping, make_table, run_once
 from tests.databases import PgDatabase
 from tests.shapes.support import assert_same, copy, rows
 
@@ -67,6 +68,22 @@ def test_relation(pg_database: PgDatabase, kind: str, mode: str) -> None:
     again = copy(pg_database, "t", mode=mode, options={"chunk_bytes": 1}, **spec)
     assert (again.updated, again.deleted) == (0, 0)
     assert again.inserted == (count if mode == "dumping" else 0)
+
+
+@pytest.mark.parametrize("end", ["table", "bucket"])
+def test_a_key_that_parent_and_child_both_have_is_refused(pg_database: PgDatabase, s3_bucket: Bucket, end: str) -> None:
+    """The parent's primary key does not guard the rows of those that inherit from it."""
+    pg_database.execute(
+        "CREATE TABLE t (id int PRIMARY KEY, note text); CREATE TABLE child () INHERITS (t);"
+        "INSERT INTO t VALUES (1, 'parent'); INSERT INTO child VALUES (1, 'child')"
+    )
+    spec = make_table("t", bookmark=False)
+    to_table = end == "table"
+    raw = (
+        make_mapping(pg_database, pg_database, spec) if to_table else make_bucket_mapping(pg_database, s3_bucket, spec)
+    )
+    with pytest.raises(SourceError, match=r"1 keys \(id\) stand in more than one row of one snapshot"):
+        run_once(raw)
 
 
 def test_dump_of_a_table_without_columns(pg_database: PgDatabase) -> None:

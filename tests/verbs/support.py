@@ -64,7 +64,8 @@ def compare_once(raw: dict[str, Any], *, table: int = 0, named_keys: int = 20) -
         schema = ends.source.describe()
         ours = ends.source.comparable(ends.destination.hash_form)
         assert ours is not None
-        theirs = ends.destination.comparable(schema, ours.key)
+        form = ends.destination.hash_form
+        theirs = ends.destination.comparable(schema, ours.key, form, ends.source.snapshot_of)
         assert theirs is not None
         return compare(ours, theirs, schema, ends.stream.mode, named_keys=named_keys)
 

@@ -9,8 +9,10 @@ import pytest
 from connectors import comparison as module
 from connectors.comparison import Difference, Verdict
 from connectors.errors import DestinationError
+from connectors.positions import EMPTY_SNAPSHOT
+from controlplane.sandbox import PostgresServer
 from tests.builders import make_mapping, make_table, run_once
-from tests.databases import PgDatabase
+from tests.databases import CYRILLIC, PgDatabase, new_database
 from tests.verbs.support import compare_once, named
 
 Databases = tuple[PgDatabase, PgDatabase]
@@ -237,6 +239,41 @@ def test_a_dump_is_compared_with_its_latest_snapshot(databases: Databases) -> No
     assert (found.verdict, found.source_rows, found.destination_rows) == (Verdict.EQUAL, 1500, 1500)
     databases[0].execute("UPDATE items SET note = 'later' WHERE id = 1500")
     assert named(compare_once(raw)) == {("1500",): Difference.CHANGED}
+
+
+@pytest.mark.usefixtures("ranges")
+@pytest.mark.parametrize("strict", [True, False])
+def test_a_dump_is_compared_with_its_newest_snapshot_when_that_is_empty_too(
+    databases: Databases, *, strict: bool
+) -> None:
+    raw = make_mapping(*databases, make_table("items", strict=strict, **DUMP))
+    assert EMPTY_SNAPSHOT not in run_once(raw).report.warnings
+    databases[0].execute("DELETE FROM items")
+    assert EMPTY_SNAPSHOT in run_once(raw).report.warnings
+    found = compare_once(raw)
+    assert (found.verdict, found.source_rows, found.destination_rows) == (Verdict.EQUAL, 0, 0)
+    databases[0].execute("INSERT INTO items (id) VALUES (7)")
+    assert named(compare_once(raw)) == {("7",): Difference.MISSING}
+    run_once(raw)
+    assert compare_once(raw).verdict is Verdict.EQUAL
+
+
+@pytest.mark.usefixtures("ranges")
+@pytest.mark.parametrize("encodings", [("WIN1251", "UTF8"), ("UTF8", "WIN1251"), ("SQL_ASCII", "SQL_ASCII")])
+def test_texts_are_compared_whatever_encoding_a_database_keeps_them_in(
+    postgres: PostgresServer, encodings: tuple[str, str]
+) -> None:
+    with (
+        new_database(postgres, "source", encoding=encodings[0]) as source,
+        new_database(postgres, "destination", encoding=encodings[1]) as destination,
+    ):
+        source.execute(CYRILLIC)
+        raw = make_mapping(source, destination, make_table("items", primary_key_datatype="str"))
+        run_once(raw)
+        found = compare_once(raw)
+        assert (found.verdict, found.source_rows, found.destination_rows) == (Verdict.EQUAL, 900, 900)
+        source.execute("UPDATE items SET note = '\u044f' WHERE id IN ('\u04511', '\u0430104')")
+        assert named(compare_once(raw)) == {("\u04511",): Difference.CHANGED, ("\u0430104",): Difference.CHANGED}
 
 
 def test_a_dump_without_a_key_is_compared_as_a_whole(two_databases: Databases) -> None:

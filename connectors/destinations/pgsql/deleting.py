@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-import re
-
 from psycopg2 import sql
 
 from connectors.base import CopyFormat, RowStream
 from connectors.destinations.pgsql.target import Target, columns_sql, same_key
-from connectors.destinations.pgsql.writing import STAGE, Keyed, Written, copy_format, stage_rows
+from connectors.destinations.pgsql.writing import PLAIN_KEY, STAGE, Keyed, Written, copy_format, stage_rows
 from connectors.errors import DeleteRefused
 from connectors.postgres.hashing import record_digest
 from connectors.postgres.pipe import Copied
 
 _DOOMED = "dms_doomed"
 _HASHES_RECORDS_SINCE = 14
-_HASHABLE = re.compile(
-    r"smallint|integer|bigint|uuid|text|character varying(\(\d+\))?|date|timestamp(\(\d\))? with(out)? time zone"
-)
 
 
 def delete_absent(target: Target, keys: RowStream, keyed: Keyed) -> Written:
@@ -65,7 +60,7 @@ def _same_keys(target: Target, keys: RowStream) -> int | None:
     """
     is_comparable = (
         target.session.major_version >= _HASHES_RECORDS_SINCE
-        and all(_HASHABLE.fullmatch(column.pg_type.text) for column in keys.columns)
+        and all(PLAIN_KEY.fullmatch(column.pg_type.text) for column in keys.columns)
         and copy_format(target, keys) is CopyFormat.BINARY
     )
     theirs = keys.key_digest() if is_comparable else None

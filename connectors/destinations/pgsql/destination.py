@@ -18,6 +18,7 @@ from connectors.base import (
     Resume,
     RowStream,
     RunReport,
+    SnapshotOf,
     Stream,
     Write,
 )
@@ -194,9 +195,15 @@ class PgsqlDestination(Destination):
         """Give the table up, so that another stream may own it; the table stays. True when it was this stream's."""
         return state.release(self._connected)
 
-    def comparable(self, schema: StreamSchema, key: Sequence[str], form: HashForm = HashForm.QUICK) -> TableSide:
+    def comparable(
+        self,
+        schema: StreamSchema,
+        key: Sequence[str],
+        form: HashForm = HashForm.QUICK,
+        snapshot_of: SnapshotOf | None = None,
+    ) -> TableSide:
         """This side of a comparison; the connection serves nothing else until it is closed."""
-        return TableSide(self._connected, schema, key, form)
+        return TableSide(self._connected, schema, key, form, snapshot_of)
 
     def cancel(self) -> None:
         """End the running statement, or keep a session that is still being made from starting one."""

@@ -20,6 +20,7 @@ def differing_keys(target: Target, hashes: RowStream, keyed: Keyed, columns: Seq
     stage = sql.Identifier("pg_temp", STAGE)
     hash_name = sql.Identifier(hashes.columns[-1].name)
     values = [hashed_value(sql.Identifier("t", column.name), column.pg_type, HashForm.PORTABLE) for column in columns]
+    hashed = HashedRows(target.name, values, (), encoding=session.encoding).hash
     session.begin()
     try:
         # AS SELECT keeps the types and collations of the key.
@@ -39,9 +40,7 @@ def differing_keys(target: Target, hashes: RowStream, keyed: Keyed, columns: Seq
                 target.name,
                 same_key(keyed.key, "t", "s"),
                 # Of a row that is not there, not even the hash of nothing but NULLs.
-                sql.SQL("CASE WHEN {} IS NOT NULL THEN {} END").format(
-                    sql.Identifier("t", keyed.key[0]), HashedRows(target.name, values, ()).hash
-                ),
+                sql.SQL("CASE WHEN {} IS NOT NULL THEN {} END").format(sql.Identifier("t", keyed.key[0]), hashed),
                 hash_name,
             )
         )

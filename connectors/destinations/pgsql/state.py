@@ -317,7 +317,8 @@ def _warn_of_writer(target: Target, pid: int) -> None:
 
 
 def _json(position: Position | None) -> str | None:
-    return None if position is None else json.dumps(dict(position))
+    # A database in SQL_ASCII takes no escapes for what is not ASCII.
+    return None if position is None else json.dumps(dict(position), ensure_ascii=False)
 
 
 def _fenced(target: Target) -> ConnectorError:

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 from psycopg2 import sql
 
-from connectors.base import Comparable, Digest, HashForm, KeyRange
+from connectors.base import Comparable, Digest, HashForm, KeyRange, SnapshotOf
+from connectors.destinations.pgsql.state import stored_position
 from connectors.destinations.pgsql.tables import read_table
 from connectors.destinations.pgsql.target import SNAPSHOT_COLUMN, Target
 from connectors.errors import DestinationError
@@ -15,22 +16,30 @@ from connectors.types import Column, StreamSchema
 
 
 class TableSide(Comparable):
-    """A destination table; of a dump, its latest snapshot. The session stays in one snapshot until it is closed.
+    """A destination table; of a dump, its newest snapshot. The session stays in one snapshot until it is closed.
 
     Args:
         target: Connected, for this comparison alone.
         schema: Types of the key's columns.
         key: Destination names of the columns by which rows are told apart; empty for none.
         form: Of the hashes.
+        snapshot_of: Tells the newest snapshot of a dump, by the stored position.
 
     Raises:
         DestinationError: The table is not there.
     """
 
     def __init__(
-        self, target: Target, schema: StreamSchema, key: Sequence[str], form: HashForm = HashForm.QUICK
+        self,
+        target: Target,
+        schema: StreamSchema,
+        key: Sequence[str],
+        form: HashForm = HashForm.QUICK,
+        snapshot_of: SnapshotOf | None = None,
     ) -> None:
         self._target = target
+        self._schema = schema
+        self._snapshot_of = snapshot_of
         self._form = form
         table = read_table(target)
         if table is None:
@@ -40,7 +49,11 @@ class TableSide(Comparable):
         self.key = tuple(key)
         self.column_names = tuple(table.columns)
         self.estimated_rows = None if target.is_dump else _estimate(target, table.oid)
-        self._key = [hashing.HashedKey.of(sql.Identifier(name), schema.column(name).pg_type, form) for name in key]
+        self._encoding = target.session.encoding
+        self._key = [
+            hashing.HashedKey.of(sql.Identifier(name), schema.column(name).pg_type, form, encoding=self._encoding)
+            for name in key
+        ]
 
     def digests(self, columns: Sequence[Column], ranges: Sequence[KeyRange]) -> list[Digest]:
         """One digest a range, all from one scan."""
@@ -63,11 +76,23 @@ class TableSide(Comparable):
                 hashing.hashed_value(sql.Identifier(column.name), column.pg_type, self._form) for column in columns
             ],
             key=self._key,
-            where=self._latest_snapshot() if self._target.is_dump else None,
+            where=self._newest_snapshot() if self._target.is_dump else None,
+            encoding=self._encoding,
         )
 
-    def _latest_snapshot(self) -> sql.Composable:
-        return sql.SQL("{0} = (SELECT max({0}) FROM {1})").format(sql.Identifier(SNAPSHOT_COLUMN), self._target.name)
+    def _newest_snapshot(self) -> sql.Composable:
+        """The condition of its rows; asked for in the transaction that reads them, so that both are of one moment."""
+        column = sql.Identifier(SNAPSHOT_COLUMN)
+        position = None if self._snapshot_of is None else stored_position(self._target)
+        newest = None if self._snapshot_of is None or position is None else self._snapshot_of(position)
+        if newest is None:
+            return sql.SQL("{0} = (SELECT max({0}) FROM {1})").format(column, self._target.name)
+        # The session's time zone is UTC, so the cast of an instant is its UTC wall time.
+        return sql.SQL("{} = {}::timestamptz::{}").format(
+            column,
+            sql.Literal(newest.isoformat()),
+            sql.SQL(self._schema.column(SNAPSHOT_COLUMN).pg_type.text),
+        )
 
 
 def _estimate(target: Target, oid: int) -> int | None:

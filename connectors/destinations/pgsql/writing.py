@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -23,6 +24,15 @@ _ONE_FORM_A_VALUE = frozenset({"smallint", "integer", "bigint", "uuid", "date"})
 _WORK_MEMORY = "128MB"
 # With the default of 4 the planner reads two million rows to update 20,000 of them: 1.3 s, against 0.2 s by the index.
 _RANDOM_PAGE_COST = "1.1"
+#: From so many staged rows on it pays to ask how close together their keys lie: a join does not know, and reads the
+#: table, or all of its index below them, for each chunk. Re-copying equal rows in six chunks took twice the time.
+MANY_ROWS = 10_000
+#: The table may have so many rows in the range of the staged keys for each of them.
+_ROWS_IN_RANGE = 4
+#: Types of keys that every server can hash, and whose text is read back as the same value.
+PLAIN_KEY = re.compile(
+    r"smallint|integer|bigint|uuid|text|character varying(\(\d+\))?|date|timestamp(\(\d\))? with(out)? time zone"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,8 +81,9 @@ def upsert(target: Target, rows: RowStream, keyed: Keyed) -> Written:
     if copied.written == 0:
         return Written(copied)
     names = [column.name for column in rows.columns]
-    updated = _update(target, rows.columns, keyed.key)
-    inserted = _insert(target, names, keyed.key) if updated < copied.written else 0
+    match = _match(target, rows.columns, keyed.key, copied.written)
+    updated = _update(target, rows.columns, keyed.key, match)
+    inserted = _insert(target, names, keyed.key, match) if updated < copied.written else 0
     return Written(copied, inserted=inserted, updated=updated)
 
 
@@ -85,7 +96,8 @@ def insert(target: Target, rows: RowStream, keyed: Keyed) -> Written:
     copied = stage_rows(target, rows, keyed)
     if copied.written == 0:
         return Written(copied)
-    return Written(copied, inserted=_insert(target, [column.name for column in rows.columns], keyed.key))
+    match = _match(target, rows.columns, keyed.key, copied.written)
+    return Written(copied, inserted=_insert(target, [column.name for column in rows.columns], keyed.key, match))
 
 
 def stage_rows(target: Target, rows: RowStream, keyed: Keyed) -> Copied:
@@ -169,7 +181,43 @@ def _check_keys(target: Target, keyed: Keyed) -> None:
         )
 
 
-def _update(target: Target, columns: Sequence[Column], key: Sequence[str]) -> int:
+def _match(target: Target, columns: Sequence[Column], key: Sequence[str], staged: int) -> sql.Composable:
+    """The condition that a row `t` of the table and a staged row `s` have one key.
+
+    Where the staged keys lie close together it says so too, for the table's part in their range to be read alone.
+    """
+    same = same_key(key, "t", "s")
+    first = next(column for column in columns if column.name == key[0])
+    if staged < MANY_ROWS or first.pg_type.user is not None or not PLAIN_KEY.fullmatch(first.pg_type.text):
+        return same
+    ends = target.session.row(
+        sql.SQL(
+            "SELECT (SELECT s.{0}::text FROM {1} AS s WHERE s.{0} IS NOT NULL ORDER BY s.{0} LIMIT 1),"
+            " (SELECT s.{0}::text FROM {1} AS s WHERE s.{0} IS NOT NULL ORDER BY s.{0} DESC LIMIT 1)"
+        ).format(sql.Identifier(first.name), sql.Identifier("pg_temp", STAGE))
+    )
+    low, high = [
+        sql.SQL("{}::{}").format(sql.Literal(end), sql.SQL(first.pg_type.text)) for end in ends or (None, None)
+    ]
+    within = sql.SQL("t.{0} >= {1} AND t.{0} <= {2}")
+    expected = _expected_rows(target, within.format(sql.Identifier(first.name), low, high))
+    if expected > min(_ROWS_IN_RANGE * staged, _expected_rows(target, sql.SQL("true")) / 2):
+        return same
+    # By subqueries, since planned for the very values the range may look empty, as to statistics of a time before
+    # these rows, and then all of its rows would be gone through for each staged one.
+    low, high = [sql.SQL("(SELECT {})").format(end) for end in (low, high)]
+    return sql.SQL("{} AND {}").format(same, within.format(sql.Identifier(first.name), low, high))
+
+
+def _expected_rows(target: Target, condition: sql.Composable) -> int:
+    """How many rows of the table the planner expects to meet the condition."""
+    plan = target.session.value(
+        sql.SQL("EXPLAIN (FORMAT JSON) SELECT FROM {} AS t WHERE {}").format(target.name, condition)
+    )
+    return int(plan[0]["Plan"]["Plan Rows"])
+
+
+def _update(target: Target, columns: Sequence[Column], key: Sequence[str], match: sql.Composable) -> int:
     names = [column.name for column in columns]
     settable = [
         column.name for column in columns if column.name not in key or column.pg_type.text not in _ONE_FORM_A_VALUE
@@ -182,14 +230,14 @@ def _update(target: Target, columns: Sequence[Column], key: Sequence[str]) -> in
         target.name,
         sql.SQL(", ").join(sql.SQL("{0} = s.{0}").format(sql.Identifier(name)) for name in settable),
         sql.Identifier("pg_temp", STAGE),
-        same_key(key, "t", "s"),
+        match,
         columns_sql(names, of="t"),
         columns_sql(names, of="s"),
     )
     return target.session.execute(statement)
 
 
-def _insert(target: Target, names: Sequence[str], key: Sequence[str]) -> int:
+def _insert(target: Target, names: Sequence[str], key: Sequence[str], match: sql.Composable) -> int:
     statement = sql.SQL(
         "INSERT INTO {} ({}) OVERRIDING SYSTEM VALUE SELECT {} FROM {} AS s"
         " WHERE NOT EXISTS (SELECT FROM {} AS t WHERE {})"
@@ -199,7 +247,7 @@ def _insert(target: Target, names: Sequence[str], key: Sequence[str]) -> int:
         columns_sql(names, of="s"),
         sql.Identifier("pg_temp", STAGE),
         target.name,
-        same_key(key, "t", "s"),
+        match,
     )
     inserted = target.session.execute(statement)
     _refuse_dropped_rows(target, key)

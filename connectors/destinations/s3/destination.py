@@ -20,6 +20,7 @@ from connectors.base import (
     Resume,
     RowStream,
     RunReport,
+    SnapshotOf,
     Stream,
 )
 from connectors.destinations.s3 import compaction, evolution, expiry
@@ -196,10 +197,10 @@ class S3Destination(Destination):
         schema: StreamSchema,
         key: Sequence[str],
         form: HashForm = HashForm.PORTABLE,  # noqa: ARG002 - the only one that files have
+        snapshot_of: SnapshotOf | None = None,
     ) -> TableSide:
-        """The rows that are there, of a dump its latest snapshot."""
-        stream = evolution.in_held_zone(self._table.stored_manifest(), self._stream)
-        return TableSide(self._table, schema, key, stream)
+        """The rows that are there, of a dump its newest snapshot."""
+        return TableSide(self._table, schema, key, self._stream, snapshot_of)
 
     def check_files(self) -> FileCheck:
         """Compare manifest, footers and a listing of the table's own prefix."""

@@ -34,16 +34,6 @@ def expired_parts(parts: tuple[Part, ...], oldest: datetime) -> list[Part]:
         parts: Of the table.
         oldest: The first moment that is kept.
     """
-    moments = {part.snapshot: _moment(part.snapshot) for part in parts if part.snapshot is not None}
-    newest = max(moments.values(), default=oldest)
-    return [
-        part
-        for part in parts
-        if part.snapshot is not None and moments[part.snapshot] < oldest and moments[part.snapshot] < newest
-    ]
-
-
-def _moment(snapshot: str) -> datetime:
-    moment = datetime.fromisoformat(snapshot)
-    # Kept as wall time it is in UTC.
-    return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
+    dated = [(part, part.snapshot_date) for part in parts]
+    newest = max((date for _, date in dated if date is not None), default=oldest)
+    return [part for part, date in dated if date is not None and date < min(oldest, newest)]

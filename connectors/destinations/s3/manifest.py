@@ -10,6 +10,7 @@ import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from typing import Any
 
 from connectors.base import Position
@@ -55,6 +56,14 @@ class NewPart:
     key_max: str | None = None
     snapshot: str | None = None
     arrow_bytes: int | None = field(default=None, kw_only=True)
+
+    @property
+    def snapshot_date(self) -> datetime | None:
+        """When the dump was taken; kept as wall time it is in UTC."""
+        if self.snapshot is None:
+            return None
+        moment = datetime.fromisoformat(self.snapshot)
+        return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)

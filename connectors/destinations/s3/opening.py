@@ -75,11 +75,10 @@ class TableState:
             return None if self._is_vacant() else self._foreign_objects()
         return None if found.stream in {"", self._stream.unique_id} else self._owned()
 
-    def is_half_published(self) -> bool:
-        """True while a committed set is being published, and after its writer died in that."""
-        documents = Documents(self.objects)
-        manifest, pending = documents.read_manifest(), documents.read_pending()
-        return manifest is not None and pending is not None and pending.is_due(manifest)
+    def is_half_published(self, manifest: Manifest) -> bool:
+        """True while a committed set that a manifest lacks is being published, and after its writer died in that."""
+        pending = Documents(self.objects).read_pending()
+        return pending is not None and pending.is_due(manifest)
 
     def stored_position(self) -> Position | None:
         """The position from which the next run goes on, without taking over."""

@@ -19,8 +19,9 @@ from connectors.arrow.arrays import one_array
 from connectors.arrow.hashing import Hashes, hash_sum, row_hashes
 from connectors.arrow.key_texts import key_texts
 from connectors.arrow.types import arrow_type
-from connectors.base import Comparable, Digest, KeyRange, Stream
+from connectors.base import Comparable, Digest, KeyRange, SnapshotOf, Stream
 from connectors.destinations.s3.errors import CONNECTOR
+from connectors.destinations.s3.evolution import in_held_zone
 from connectors.destinations.s3.keys import KeyForm
 from connectors.destinations.s3.manifest import Manifest, Part
 from connectors.destinations.s3.opening import TableState
@@ -58,28 +59,37 @@ class _Rows:
 
 
 class TableSide(Comparable):
-    """A table in a bucket; of a dump, its latest snapshot. All answers are of the parts that one manifest names.
+    """A table in a bucket; of a dump, its newest snapshot. All answers are of the parts that one manifest names.
 
     Args:
         table: Connected.
         schema: As the source describes it.
         key: Destination names of the columns by which rows are told apart; empty for none.
         stream: Whose rows they are.
+        snapshot_of: Tells the newest snapshot of a dump, by the stored position.
 
     Raises:
-        DestinationError: The table is not there.
+        DestinationError: The table is not there, or a run has not published it as a whole.
         SchemaMismatch: The parts' keys have another type than the source's, so that they cannot be matched.
     """
 
-    def __init__(self, table: TableState, schema: StreamSchema, key: Sequence[str], stream: Stream) -> None:
+    def __init__(
+        self,
+        table: TableState,
+        schema: StreamSchema,
+        key: Sequence[str],
+        stream: Stream,
+        snapshot_of: SnapshotOf | None = None,
+    ) -> None:
         self._table = table
-        self._stream = stream
         manifest = table.stored_manifest()
+        self._stream = stream = in_held_zone(manifest, stream)
         if manifest is None:
             message = f"the table {table.objects.prefix} is not there yet; run the stream first"
             raise self._error(DestinationError, message)
+        self._refuse_half_published(manifest)
         self._manifest = manifest
-        self._parts = _compared_parts(manifest, stream)
+        self._parts = _compared_parts(manifest, stream, snapshot_of)
         self.key = tuple(key)
         # A table of no rows has no columns either.
         self.column_names = tuple(column.name for column in (manifest.columns or schema.columns))
@@ -212,7 +222,11 @@ class TableSide(Comparable):
         if now is None or (now.set_id, now.epoch) != (self._manifest.set_id, self._manifest.epoch):
             message = "the table was written while it was compared; compare again when no run of it is active"
             raise self._error(DestinationError, message) from None
-        if self._table.is_half_published():
+        self._refuse_half_published(now)
+
+    def _refuse_half_published(self, manifest: Manifest) -> None:
+        """Rows that are committed and not in the manifest would be differences that are none."""
+        if self._table.is_half_published(manifest):
             message = (
                 "a run has committed rows that are not published as a whole yet; compare again when it is done, and"
                 " when it was killed, run the stream first, which publishes the rest"
@@ -233,11 +247,15 @@ class TableSide(Comparable):
         return kind(message, connector=CONNECTOR, stream=self._stream.unique_id)
 
 
-def _compared_parts(manifest: Manifest, stream: Stream) -> tuple[Part, ...]:
+def _compared_parts(manifest: Manifest, stream: Stream, snapshot_of: SnapshotOf | None) -> tuple[Part, ...]:
     if stream.mode is not Mode.DUMPING:
         return manifest.parts
-    latest = max((part.snapshot for part in manifest.parts if part.snapshot is not None), default=None)
-    return tuple(part for part in manifest.parts if part.snapshot == latest)
+    newest = None
+    if snapshot_of is not None and manifest.position is not None and manifest.stream == stream.unique_id:
+        newest = snapshot_of(manifest.position)
+    if newest is None:
+        newest = max((part.snapshot_date for part in manifest.parts if part.snapshot_date is not None), default=None)
+    return tuple(part for part in manifest.parts if part.snapshot_date == newest)
 
 
 def _hashes(table: pa.Table, names: Sequence[str]) -> Hashes:

@@ -119,8 +119,10 @@ def _float(data: bytes, kind: int, start: int, end: int) -> float:
         return _exactly(float(whole), is_exact=int(float(whole)) == whole)
     number = _decimal(data, kind, start, end)
     nearest = float(number)
+    if number.is_finite() and not math.isfinite(nearest):
+        raise MisfitError
     # A decimal fraction such as 0.1 is no binary one; what counts is whether the float still tells its digits.
-    is_exact = not number.is_finite() or (math.isfinite(nearest) and Decimal(repr(nearest)) == number)
+    is_exact = not number.is_finite() or Decimal(repr(nearest)) == number
     return _exactly(nearest, is_exact=is_exact)
 
 

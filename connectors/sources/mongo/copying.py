@@ -8,8 +8,9 @@ from __future__ import annotations
 from collections.abc import Generator
 
 from connectors.base import Chunk, Write
+from connectors.positions import Phase
 from connectors.sources.mongo.ids import BRACKETS, bracket_number, id_value
-from connectors.sources.mongo.position import MongoPosition, Phase
+from connectors.sources.mongo.position import MongoPosition
 from connectors.sources.mongo.reading import Reading, last_id, only
 
 

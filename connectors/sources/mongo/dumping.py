@@ -10,8 +10,9 @@ from datetime import datetime
 
 from connectors.base import Chunk, Write
 from connectors.errors import SourceUnavailable
+from connectors.positions import EMPTY_SNAPSHOT, Phase
 from connectors.sources.mongo.converting import Scanned
-from connectors.sources.mongo.position import MongoPosition, Phase
+from connectors.sources.mongo.position import MongoPosition
 from connectors.sources.mongo.reading import Reading
 from connectors.sources.mongo.rows import DocumentRows, Shape
 
@@ -35,6 +36,8 @@ def dump(reading: Reading, t0: datetime) -> Iterator[Chunk]:
         )
         rows = DocumentRows(Shape.of(reading.fields, t0), lambda: _pieces(reading), reading.tally)
         yield Chunk(Write.APPEND, rows, position.dump(), schema=reading.fields.schema() if is_wider else None)
+        if not rows.row_count:
+            reading.report.warn(EMPTY_SNAPSHOT)
     finally:
         reading.session.end_snapshot()
 

@@ -60,7 +60,8 @@ class Reading:
         """From where bookmarks and times in ids are read again: other clocks are not the server's."""
         if watermark is None:
             return None
-        overlap = max(self.stream.options.clock_margin_s, self.session.clock_difference_s)
+        # Added up: a document may both bear the time of a clock that is behind, and be long on its way.
+        overlap = self.stream.options.clock_margin_s + self.session.clock_difference_s
         lag = self.spec.grace_updation_lag
         return watermark - timedelta(seconds=overlap) - (lag.timedelta if lag is not None else _NO_LAG)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import datetime
 
 from connectors.base import (
     Chunk,
@@ -19,6 +20,7 @@ from connectors.base import (
 )
 from connectors.errors import ConfigError, StreamNotFound
 from connectors.mapping import CollectionSpec, FieldType, Mode, MongoSource
+from connectors.positions import Phase
 from connectors.sources.mongo import looking
 from connectors.sources.mongo.copying import copy
 from connectors.sources.mongo.dumping import dump
@@ -26,7 +28,7 @@ from connectors.sources.mongo.errors import CONNECTOR, mapped
 from connectors.sources.mongo.fields import Fields
 from connectors.sources.mongo.following import buffer_pass, filters_of, follow
 from connectors.sources.mongo.ids import ID, bracket_of, id_value
-from connectors.sources.mongo.position import MongoPosition, Phase
+from connectors.sources.mongo.position import MongoPosition
 from connectors.sources.mongo.reading import Reading
 from connectors.sources.mongo.rows import Tally
 from connectors.sources.mongo.session import Session
@@ -137,6 +139,9 @@ class MongoCollectionSource(Source):
             raise self._session.error(ConfigError, msg)
         words = zip(("$gte", "$lte"), bounds, strict=True)
         return self._selected({field: {word: bound for word, bound in words if bound is not None}}, position)
+
+    def snapshot_of(self, position: Position) -> datetime | None:
+        return _parsed(position).snapshot_date
 
     def comparable(self, form: HashForm = HashForm.QUICK) -> Comparable | None:
         return DocumentSide(self._reading()) if form is HashForm.PORTABLE else None

@@ -33,7 +33,8 @@ LAST_MS = 253_402_300_799_999
 AMBIGUOUS_ID = r"^(?:[0-9a-f]{24}|-?[0-9]+|true|false|null|[\"{].*)$|\x00"
 #: The same where the mapping says that ids are strings: only what looks like JSON is.
 AMBIGUOUS_STRING_ID = r"^[\"{]|^(?:true|false|null)$|\x00"
-_AMBIGUOUS = {form: re.compile(form, re.DOTALL) for form in (AMBIGUOUS_ID, AMBIGUOUS_STRING_ID)}
+# Arrow's $ is the end of the text, Python's also stands before a last line break; an id has one text on either way.
+_AMBIGUOUS = {form: re.compile(form.replace("$", r"\Z"), re.DOTALL) for form in (AMBIGUOUS_ID, AMBIGUOUS_STRING_ID)}
 
 
 def string_of(data: bytes, start: int) -> str:

@@ -10,11 +10,12 @@ from psycopg2 import sql
 from connectors.base import Chunk, Position, Selection, Write
 from connectors.errors import ConfigError
 from connectors.mapping import Mode
+from connectors.positions import Phase
 from connectors.sources.pgsql.catalog import KeyKind
 from connectors.sources.pgsql.copying import ChunkSize, keyset_ranges
 from connectors.sources.pgsql.following import windows
 from connectors.sources.pgsql.keys import above, among, between, type_name, up_to
-from connectors.sources.pgsql.position import Key, PgPosition, Phase
+from connectors.sources.pgsql.position import Key, PgPosition
 from connectors.sources.pgsql.reading import Reading
 from connectors.sources.pgsql.rows import QueryRows
 

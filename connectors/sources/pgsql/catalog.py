@@ -194,7 +194,12 @@ class Table:
         raise missing_column(name, key, self, session)
 
     def is_unique(self, key: tuple[str, ...]) -> bool:
-        """True when a unique index guards these columns and none of them can be NULL."""
+        """True when a unique index guards these columns and none of them can be NULL.
+
+        The index of a table that others inherit from guards its own rows only, and theirs show in it too.
+        """
+        if self.kind == "r" and self.has_children:
+            return False
         names = set(key)
         not_null = all(column.not_null for column in self.columns if column.name in names)
         return not_null and any(unique <= names for unique in self.unique_keys)

@@ -13,10 +13,11 @@ from psycopg2 import sql
 
 from connectors.base import Chunk, MissingKeys, Write
 from connectors.mapping import Mode
+from connectors.positions import Phase
 from connectors.postgres.session import Session
 from connectors.sources.pgsql.catalog import KeyKind
 from connectors.sources.pgsql.keys import above, between, key_order, key_texts, up_to
-from connectors.sources.pgsql.position import Candidate, Key, PgPosition, Phase
+from connectors.sources.pgsql.position import Candidate, Key, PgPosition
 from connectors.sources.pgsql.reading import Reading
 
 _FIRST_GUESS_ROW_BYTES = 256.0

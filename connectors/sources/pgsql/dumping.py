@@ -14,9 +14,10 @@ from sqlparse import tokens as kinds
 from connectors.base import Chunk, RunReport, Stream, Write
 from connectors.errors import ConfigError, ConnectorError
 from connectors.mapping import Mode, TableSpec
+from connectors.positions import EMPTY_SNAPSHOT, Phase
 from connectors.postgres.session import Session
 from connectors.sources.pgsql.catalog import SourceColumn, Table
-from connectors.sources.pgsql.position import PgPosition, Phase
+from connectors.sources.pgsql.position import PgPosition
 from connectors.sources.pgsql.rows import QueryRows
 from connectors.sources.pgsql.select import Selected, forms_of, snapshot_column
 from connectors.sources.pgsql.types import TypeCatalog
@@ -71,6 +72,8 @@ def dump(
         rows = QueryRows(session, (*selected, snapshot_column(stream, t0)), source, table.primary_key if table else ())
         position = PgPosition(mode=Mode.DUMPING, phase=Phase.FOLLOW, snapshot=t0.isoformat(), forms=forms_of(selected))
         yield Chunk(Write.APPEND, rows, position.dump(), is_first_copy=True)
+        if not rows.row_count:
+            report.warn(EMPTY_SNAPSHOT)
     finally:
         session.rollback()
 

@@ -12,7 +12,8 @@ from psycopg2 import sql
 
 from connectors.base import RunReport
 from connectors.mapping import Mode
-from connectors.sources.pgsql.position import PgPosition, Phase
+from connectors.positions import Phase
+from connectors.sources.pgsql.position import PgPosition
 from connectors.sources.pgsql.reading import Reading
 from connectors.sources.pgsql.select import Selected, forms_of
 

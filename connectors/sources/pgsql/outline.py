@@ -6,12 +6,13 @@ from psycopg2 import sql
 
 from connectors.base import Outline
 from connectors.mapping import Mode
+from connectors.positions import Phase
 from connectors.postgres.session import Session
 from connectors.sources.pgsql.copying import ChunkSize
 from connectors.sources.pgsql.following import grace, new_keys_condition
 from connectors.sources.pgsql.forms import changed_columns, in_words
 from connectors.sources.pgsql.keys import key_order, key_tuple
-from connectors.sources.pgsql.position import PgPosition, Phase
+from connectors.sources.pgsql.position import PgPosition
 from connectors.sources.pgsql.reading import Reading
 from connectors.sources.pgsql.select import Selected, select_clause
 

@@ -4,25 +4,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from enum import StrEnum
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from pydantic import BaseModel, ConfigDict
 
-from connectors.base import Position, Say
-from connectors.mapping import Mode
+from connectors.base import Say
+from connectors.positions import Phase, StreamPosition
 
 Key = tuple[str, ...]
 
 #: A text with a leading zero is none, and no number of that many digits is read by its groups.
 _NUMBER = re.compile(r"-?(0|[1-9][0-9]{0,37})")
-
-
-class Phase(StrEnum):
-    """Whether the stream is still making its first copy, or follows the changes."""
-
-    COPY = "copy"
-    FOLLOW = "follow"
 
 
 class Candidate(BaseModel):
@@ -70,12 +62,11 @@ class ColumnForm(NamedTuple):
         return ", ".join(words)
 
 
-class PgPosition(BaseModel):
+class PgPosition(StreamPosition):
     """Everything of a stream that the next run needs.
 
     Attributes:
-        mode, key, bookmark: Of the spec that made it; a spec that differs needs a reset.
-        phase: Copy or follow.
+        key: Of the spec that made it; a spec that differs needs a reset.
         cursor: Copy by key: the last key copied.
         next_block: Copy by page range: the first heap page not yet copied.
         heap: Copy by page range: relfilenode of the heap whose pages are counted.
@@ -90,16 +81,9 @@ class PgPosition(BaseModel):
             column is not among them or has another form now, syncing and mirroring copy once more by upsert.
         columns: Source columns of which every copied row has the values; only in positions of a time before `forms`.
         is_refill: True while such a second copy is under way.
-        batch: Number of chunks committed.
-        snapshot: Dumping: the migration_snapshot_date of the last whole dump.
     """
 
-    model_config = ConfigDict(frozen=True)
-
-    mode: Mode
     key: tuple[str, ...] = ()
-    bookmark: str | None = None
-    phase: Phase = Phase.COPY
     cursor: Key | None = None
     next_block: int | None = None
     heap: int | None = None
@@ -111,19 +95,6 @@ class PgPosition(BaseModel):
     forms: Mapping[str, ColumnForm] = {}
     columns: tuple[str, ...] = ()
     is_refill: bool = False
-    batch: int = 0
-    snapshot: str | None = None
-
-    def dump(self) -> Position:
-        """As JSON, without what is not set."""
-        return self.model_dump(mode="json", exclude_defaults=True) | {
-            "mode": self.mode.value,
-            "phase": self.phase.value,
-        }
-
-    def moved(self, **changes: Any) -> PgPosition:
-        """A copy with changes, one chunk further."""
-        return self.model_copy(update={"batch": self.batch + 1, **changes})
 
     def in_words(self) -> str:
         """What is copied, for people."""

@@ -6,6 +6,7 @@ import time
 from collections.abc import Generator, Iterator
 from contextlib import closing
 from dataclasses import replace
+from datetime import datetime
 
 from psycopg2 import sql
 
@@ -26,6 +27,7 @@ from connectors.base import (
 )
 from connectors.errors import ConfigError, SourceError, SourceUnavailable
 from connectors.mapping import Mode, PgsqlSource, TableSpec
+from connectors.positions import Phase
 from connectors.postgres.errors import source_side
 from connectors.postgres.session import Address, Session
 from connectors.sources.pgsql.backfilling import backfill, position_at
@@ -46,7 +48,7 @@ from connectors.sources.pgsql.dumping import dump, query_columns, query_source
 from connectors.sources.pgsql.following import buffer_pass, follow, source_keys, take_bounds
 from connectors.sources.pgsql.forms import needs_refill, warn_of_earlier_snapshots
 from connectors.sources.pgsql.outline import outline_dump, outline_run
-from connectors.sources.pgsql.position import PgPosition, Phase
+from connectors.sources.pgsql.position import PgPosition
 from connectors.sources.pgsql.preview import preview
 from connectors.sources.pgsql.reading import Reading
 from connectors.sources.pgsql.select import SNAPSHOT_COLUMN, Selected, select_list, snapshot_column, snapshot_type
@@ -165,6 +167,9 @@ class PgsqlTableSource(Source):
     def position_at(self, position: Position | None, key: tuple[str, ...]) -> Position:
         self._refuse_for_dumps("there is no key to go on from; the next run dumps everything anew")
         return position_at(self.reading(), self._position(position), key).dump()
+
+    def snapshot_of(self, position: Position) -> datetime | None:
+        return _parsed(position).snapshot_date
 
     def comparable(self, form: HashForm = HashForm.QUICK) -> Comparable:
         """The rows as they arrive; a dump is told apart by its spec's key, or by the table's primary key."""

@@ -91,10 +91,12 @@ class SourceRows(Comparable):
     def _rows(self, columns: Sequence[Column]) -> HashedRows:
         values = [self._selected[column.name] for column in columns]
         key = [self._selected[name] for name in self.key]
+        encoding = self._session.encoding
         return HashedRows(
             self._relation,
             [hashed_value(each.expression, each.column.pg_type, self._form) for each in values],
-            [HashedKey.of(each.expression, each.column.pg_type, self._form) for each in key],
+            [HashedKey.of(each.expression, each.column.pg_type, self._form, encoding=encoding) for each in key],
+            encoding=encoding,
         )
 
     def _begin(self) -> None:

@@ -19,10 +19,13 @@ from connectors.destinations.s3 import verify
 from connectors.errors import DestinationError, SchemaMismatch
 from connectors.faults import FaultPoint, InjectedFault
 from connectors.mapping import Mode
+from connectors.positions import EMPTY_SNAPSHOT
+from controlplane.sandbox import PostgresServer
 from tests.arrow.test_every_type import COLUMNS
 from tests.buckets import Bucket
 from tests.builders import make_bucket_mapping, make_table, run_once
-from tests.databases import PgDatabase
+from tests.databases import CYRILLIC, PgDatabase, new_database
+from tests.s3_faults import S3Proxy
 from tests.verbs.support import compare_once, ends_of, named
 
 ITEMS = """
@@ -209,6 +212,58 @@ def test_of_a_dump_the_latest_snapshot_is_compared(items: PgDatabase, s3_bucket:
     assert (found.verdict, found.destination_rows) == (Verdict.EQUAL, 1000)
 
 
+@pytest.mark.parametrize(
+    "spec",
+    [
+        make_table("items", **DUMP),
+        make_table("items", strict=True, **DUMP),
+        make_table("items", partition_col="migration_snapshot_date", partition_col_format="datetime", **DUMP),
+    ],
+    ids=["wall time", "strict", "partitioned"],
+)
+def test_of_a_dump_the_newest_snapshot_is_compared_when_it_is_empty_too(
+    items: PgDatabase, s3_bucket: Bucket, spec: dict[str, Any]
+) -> None:
+    """An empty snapshot is no file, so only the position tells of it; Athena goes on to see the one before."""
+    raw = make_bucket_mapping(items, s3_bucket, spec)
+    assert EMPTY_SNAPSHOT not in run_once(raw).report.warnings
+    items.execute("DELETE FROM items")
+    assert EMPTY_SNAPSHOT in run_once(raw).report.warnings
+    found = compare_once(raw)
+    assert (found.verdict, found.source_rows, found.destination_rows) == (Verdict.EQUAL, 0, 0)
+    items.execute("INSERT INTO items (id) VALUES (7)")
+    assert named(compare_once(raw)) == {("7",): Difference.MISSING}
+    run_once(raw)
+    assert compare_once(raw).verdict is Verdict.EQUAL
+    query = "SELECT count(*) FROM parts GROUP BY migration_snapshot_date ORDER BY migration_snapshot_date"
+    assert s3_bucket.query(f"sql/{items.name}/items/", query) == [(2000,), (1,)]
+
+
+def test_of_a_dump_without_a_position_the_newest_snapshot_with_rows_is_compared(
+    items: PgDatabase, s3_bucket: Bucket
+) -> None:
+    raw = make_bucket_mapping(items, s3_bucket, make_table("items", **DUMP))
+    run_once(raw)
+    items.execute("DELETE FROM items WHERE id > 10")
+    run_once(raw)
+    with ends_of(raw) as ends:
+        ends.destination.reset_state(None)
+    found = compare_once(raw)
+    assert (found.verdict, found.destination_rows) == (Verdict.EQUAL, 10)
+
+
+@pytest.mark.usefixtures("ranges")
+def test_texts_of_a_database_in_another_encoding_are_compared(postgres: PostgresServer, s3_bucket: Bucket) -> None:
+    with new_database(postgres, encoding="WIN1251") as source:
+        source.execute(CYRILLIC)
+        raw = make_bucket_mapping(source, s3_bucket, make_table("items", primary_key_datatype="str"))
+        run_once(raw)
+        found = compare_once(raw)
+        assert (found.verdict, found.source_rows, found.destination_rows) == (Verdict.EQUAL, 900, 900)
+        source.execute("UPDATE items SET note = '\u044f' WHERE id = '\u04511'")
+        assert named(compare_once(raw)) == {("\u04511",): Difference.CHANGED}
+
+
 def test_rows_without_a_key_are_compared_as_a_whole(pg_database: PgDatabase, s3_bucket: Bucket) -> None:
     pg_database.execute(
         "CREATE TABLE log (at date, line text); INSERT INTO log VALUES (NULL, 'a'), (NULL, 'a'), (NULL, NULL)"
@@ -254,6 +309,17 @@ def test_duckdb_reads_the_rows_that_are_called_equal(items: PgDatabase, s3_bucke
         f"sql/{items.name}/items/", f"SELECT {columns.replace('double precision', 'double')} FROM parts ORDER BY id"
     )
     assert theirs == items.rows(f"SELECT {columns} FROM items ORDER BY id")
+
+
+def test_the_manifest_is_read_once(items: PgDatabase, s3_bucket: Bucket, s3_proxy: S3Proxy) -> None:
+    """It names every part, so that of a large table it is large itself."""
+    raw = make_bucket_mapping(items, s3_bucket, make_table("items"), endpoint_url=s3_proxy.server.endpoint_url)
+    run_once(raw)
+    with ends_of(raw) as ends:
+        schema = ends.source.describe()
+        before = len(s3_proxy.seen("GetObject", "manifest"))
+        ends.destination.comparable(schema, ("id",))
+        assert len(s3_proxy.seen("GetObject", "manifest")) - before == 1
 
 
 def test_a_table_that_is_not_there_cannot_be_compared(items: PgDatabase, s3_bucket: Bucket) -> None:
@@ -310,6 +376,22 @@ def test_a_set_that_a_killed_run_left_half_published_is_no_change_by_others(
         compare_once(raw)
     run_once(raw)
     assert compare_once(raw).verdict is Verdict.EQUAL
+
+
+def test_rows_that_a_killed_run_committed_and_the_manifest_lacks_are_no_difference(
+    items: PgDatabase, s3_bucket: Bucket
+) -> None:
+    raw = make_bucket_mapping(items, s3_bucket, make_table("items", **DUMP))
+    run_once(raw)
+    items.execute("UPDATE items SET note = 'x'")
+    faults.configure(f"{FaultPoint.AFTER_PUBLISH}")
+    try:
+        with pytest.raises(InjectedFault):
+            run_once(raw)
+    finally:
+        faults.configure("")
+    with pytest.raises(DestinationError, match="a run has committed rows that are not published as a whole yet"):
+        compare_once(raw)
 
 
 def test_a_part_that_somebody_changed_is_named(items: PgDatabase, s3_bucket: Bucket) -> None:

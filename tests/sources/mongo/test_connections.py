@@ -12,7 +12,7 @@ from bson.errors import InvalidBSON
 from pymongo.errors import AutoReconnect, CursorNotFound, InvalidURI, OperationFailure, PyMongoError
 
 from connectors import egress
-from connectors.base import Options
+from connectors.base import Options, RunReport
 from connectors.errors import (
     ConfigError,
     ConnectorError,
@@ -21,11 +21,14 @@ from connectors.errors import (
     SourceError,
     SourceUnavailable,
 )
-from connectors.mapping import MongoSource
+from connectors.mapping import CollectionSpec, MongoSource
 from connectors.sources.mongo.errors import translate
+from connectors.sources.mongo.fields import Fields
+from connectors.sources.mongo.reading import Reading
+from connectors.sources.mongo.rows import Tally
 from connectors.sources.mongo.session import Session, client_arguments, reached_by
 from tests.certificates import new_certificate
-from tests.collections import Docs
+from tests.collections import Docs, make_collection, stream_of
 from tests.relay import run_relay
 
 NOW = datetime(2024, 1, 31, 10, tzinfo=UTC)
@@ -120,6 +123,18 @@ def test_clock_difference_is_measured(docs: Docs) -> None:
     assert session.clock_difference_s < 5
     assert not session.begin_snapshot()
     session.close()
+
+
+def test_a_client_may_be_behind_and_its_document_long_on_its_way_as_well() -> None:
+    source = config("mongodb://localhost")
+    raw = {"source": source.model_dump(exclude_unset=True), "destination": {}, "collections": [make_collection()]}
+    stream = stream_of(raw, clock_margin_s=60.0)
+    assert isinstance(stream.spec, CollectionSpec)
+    report = RunReport()
+    session = Session(source, "s", stream.options)
+    session.clock_difference_s = 20.0
+    reading = Reading(session, stream, stream.spec, Fields(stream, report), Tally(report, {}), report)
+    assert reading.lower_bound(NOW) == NOW - timedelta(seconds=80)
 
 
 @pytest.mark.parametrize(

@@ -189,6 +189,10 @@ def test_of_two_fields_with_one_name_the_first_counts() -> None:
         (FieldType.FLOAT, Decimal128("0.12345678901234567890"), 0.12345678901234568, False, True),
         (FieldType.FLOAT, Decimal128("Infinity"), float("inf"), False, False),
         (FieldType.FLOAT, "none", None, True, False),
+        (FieldType.FLOAT, Decimal128("1.7976931348623157E+308"), 1.7976931348623157e308, False, False),
+        (FieldType.FLOAT, Decimal128("1E+309"), None, True, False),
+        (FieldType.FLOAT, "-2e308", None, True, False),
+        (FieldType.FLOAT, "1e-400", 0.0, False, True),
         (FieldType.DATETIME, datetime(1960, 1, 1), datetime(1960, 1, 1), False, False),
         (FieldType.DATETIME, DatetimeMS(253402300800000), None, True, False),
         (FieldType.DATETIME, DatetimeMS(-62135596800001), None, True, False),
@@ -215,6 +219,13 @@ def test_casts_and_their_documented_defaults(
         expected = value.generation_time.replace(tzinfo=None)
     assert found == [expected]
     assert (cost.failed["v"], cost.inexact["v"]) == (int(is_failure), int(is_inexact))
+
+
+@pytest.mark.parametrize("value", ["123\n", "a" * 24 + "\n", "true\n", "null\n", '"\n', "123\n\n", "1\n2"])
+@pytest.mark.parametrize("types", [{}, {"_id": FieldType.STR}])
+def test_an_id_has_one_text_whichever_way_it_is_read(value: str, types: dict[str, FieldType]) -> None:
+    """A document whose fields are odd goes the other way, and would be another row under another text."""
+    both_ways(bson.encode({"_id": value}), Wanted(("_id",), types))
 
 
 def test_damaged_documents_are_refused() -> None:

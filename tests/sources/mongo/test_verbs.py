@@ -14,6 +14,7 @@ from connectors.base import Selection
 from connectors.errors import ConfigError
 from connectors.mapping import parse_mapping
 from connectors.mapping.files import load_text
+from connectors.positions import EMPTY_SNAPSHOT
 from connectors.registry import create_destination
 from tests.buckets import Bucket
 from tests.collections import Docs, make_collection, run_collection, source_of, stream_of
@@ -58,6 +59,18 @@ def test_what_was_copied_is_verified_equal(docs: Docs, mapping_of: MappingOf, mo
     run_collection(raw)
     found = verified(raw, code=0)
     assert (found["verdict"], found["source_rows"], found["destination_rows"]) == ("equal", 40, 40)
+
+
+def test_of_a_dump_the_newest_snapshot_is_verified_when_it_is_empty_too(docs: Docs, mapping_of: MappingOf) -> None:
+    raw = mapping_of(make_collection(mode="dumping", bookmark=...))
+    assert EMPTY_SNAPSHOT not in run_collection(raw).report.warnings
+    docs.collection.delete_many({})
+    assert EMPTY_SNAPSHOT in run_collection(raw).report.warnings
+    found = verified(raw, code=0)
+    assert (found["verdict"], found["source_rows"], found["destination_rows"]) == ("equal", 0, 0)
+    docs.collection.insert_one({"_id": 3, "note": "new"})
+    found = verified(raw, code=5)
+    assert [each["difference"] for each in found["differing_keys"]] == ["missing"]
 
 
 def test_differences_are_found_and_named(docs: Docs, mapping_of: MappingOf) -> None:
