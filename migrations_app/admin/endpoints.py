@@ -36,7 +36,7 @@ class EndpointAdmin(ManagedElsewhere, TestedAdmin, BaseAdmin):
 
     class Media:
         css = {"all": ("dms/endpoints.css",)}  # noqa: RUF012 - Django's form
-        js = ("dms/endpoints.js",)
+        js = ("dms/endpoints.js", "dms/steps.js")
 
     def get_queryset(self, request: HttpRequest) -> Any:
         """With the number of mappings that use each."""
