@@ -29,10 +29,19 @@
             if (part && part.matches(".dms-step")) {
                 this.endRunning();
                 this.list.append(part);
+                this.follow(part);
             } else if (part && part.matches("[data-dms-verdict]")) {
                 this.endRunning();
                 this.list.before(part);
                 this.hasVerdict = true;
+            }
+        }
+
+        // The steps may grow beyond the window; whoever has scrolled away from them stays there.
+        follow(step) {
+            const { top, bottom } = this.place.getBoundingClientRect();
+            if (step.matches("[data-dms-running]") && top < window.innerHeight && bottom > 0) {
+                step.scrollIntoView({ block: "nearest" });
             }
         }
 
