@@ -141,6 +141,18 @@ def test_servers_of_a_mongo_source_are_shown_and_nothing_else_of_its_address(
         assert not [part for part in (*_LOGIN, mongo.secrets["url"], "other?") if part in page]
 
 
+def test_list_names_the_database_behind_however_many_servers(mongo: Source, admin_client: Client) -> None:
+    address = ",".join(f"member-{number}.cluster.example:27017" for number in range(5))
+    Source.objects.filter(pk=mongo.pk).update(secrets={"url": secrets.seal(f"mongodb://{address}/?replicaSet=rs")})
+
+    page = admin_client.get(url(Source, "changelist")).content.decode()
+
+    (shown,) = re.findall(r'<span title="member-0[^"]+ / shop">([^<]+)</span>', page)
+    assert shown.startswith("member-0.cluster.example:27017, member-1")
+    assert shown.endswith("… / shop")
+    assert len(shown) == 60
+
+
 @pytest.mark.parametrize("stored", ["env:MONGO_URL", "mongodb://some/body:mongo-secret@a.example", "damaged"])
 def test_address_that_is_not_known_for_sure_is_not_shown(mongo: Source, admin_client: Client, stored: str) -> None:
     sealed = {"url": "sealed:00000000:x" if stored == "damaged" else secrets.seal(stored)}

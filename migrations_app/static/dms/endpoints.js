@@ -27,7 +27,8 @@
     });
     document.addEventListener("input", (event) => {
         const shown = answer();
-        if (shown && shown.dataset.dmsTested !== undefined && shown.closest("form").contains(event.target)) {
+        const isAbout = shown && (shown.dataset.dmsTested !== undefined || shown.querySelector("[data-dms-running]"));
+        if (isAbout && shown.closest("form").contains(event.target)) {
             delete shown.dataset.dmsTested;
             const note = document.createElement("p");
             note.className = "dms-faint";
