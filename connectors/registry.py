@@ -28,6 +28,7 @@ from connectors.sources.pgsql import discover as pgsql_discover
 from connectors.sources.pgsql import probe as pgsql_source_probe
 from connectors.sources.pgsql.position import PgPosition
 from connectors.sources.pgsql.source import PgsqlTableSource
+from connectors.steps import Tell, tell_nobody
 from connectors.verbs import FoundTable
 
 
@@ -141,26 +142,33 @@ def discover(config: SourceConfig, label: str, schema: str | None = None) -> lis
     return pgsql_discover.discover(config, label=label, schema=schema)
 
 
-def probe_source(config: SourceConfig, specs: Sequence[Spec], label: str, options: Options) -> list[Step]:
-    """Test the connection to a source, and its rights on what is to be read."""
+def probe_source(
+    config: SourceConfig, specs: Sequence[Spec], label: str, options: Options, tell: Tell = tell_nobody
+) -> list[Step]:
+    """Test the connection to a source, and its rights on what is to be read; `tell` hears of the steps meanwhile."""
     if isinstance(config, MongoSource):
         from connectors.sources.mongo.probe import probe as probe_mongo
 
         collections = [spec for spec in specs if isinstance(spec, CollectionSpec)]
-        return probe_mongo(config, collections, label=label, options=options)
+        return probe_mongo(config, collections, label=label, options=options, tell=tell)
     if not isinstance(config, PgsqlSource):
         return [Step("connector", "failed", f"no connector reads sources of type {config.source_type} yet")]
     tables = [spec for spec in specs if isinstance(spec, TableSpec)]
-    return pgsql_source_probe.probe(config, tables, label=label, options=options)
+    return pgsql_source_probe.probe(config, tables, label=label, options=options, tell=tell)
 
 
-def probe_destination(config: DestinationConfig, source: SourceConfig, label: str, options: Options) -> list[Step]:
-    """Test the connection to a destination, and its rights to write what comes from the source."""
+def probe_destination(
+    config: DestinationConfig, source: SourceConfig, label: str, options: Options, tell: Tell = tell_nobody
+) -> list[Step]:
+    """Test the connection to a destination, and its rights to write what comes from the source.
+
+    `tell` hears of the steps meanwhile.
+    """
     if isinstance(config, S3DestinationConfig):
         from connectors.destinations.s3.probe import probe as probe_s3
 
-        return probe_s3(config, source.kind, source.db_name, label=label, options=options)
+        return probe_s3(config, source.kind, source.db_name, label=label, options=options, tell=tell)
     if not isinstance(config, PgsqlDestinationConfig):
         return [Step("connector", "failed", f"no connector writes destinations of type {config.destination_type} yet")]
     schema = destination_schema(source.kind, source.db_name, config)
-    return pgsql_destination_probe.probe(config, schema, label=label, options=options)
+    return pgsql_destination_probe.probe(config, schema, label=label, options=options, tell=tell)

@@ -12,9 +12,14 @@ from connectors.verbs import Step
 from connectors.waiting import Overdue, within
 
 OK, WARNING, FAILED = "ok", "warning", "failed"
+#: The outcome of a step that has begun, for who is told of it then.
+RUNNING = "running"
 
 #: Outcome and detail of a step.
 Finding = tuple[str, str]
+
+#: Is told of each step when it begins, as RUNNING and without a detail, and when it has ended.
+Tell = Callable[[Step], None]
 
 #: A whole test ends within this time, whatever hangs: with what is cleared away then it stays below 30 seconds.
 TEST_WITHIN_S = 25.0
@@ -25,11 +30,16 @@ def _leave_it() -> None:
     """Nothing can be done about what hangs; it ends by its own timeouts."""
 
 
+def tell_nobody(_step: Step) -> None:
+    """For who waits for all of the steps."""
+
+
 def take_steps(
     checks: Mapping[str, Callable[[], Finding]],
     steps: list[Step],
     *,
     leave: Callable[[], None] = _leave_it,
+    tell: Tell = tell_nobody,
 ) -> list[Step]:
     """Do the checks in their order until one fails or TEST_WITHIN_S is up, for all of them together.
 
@@ -37,6 +47,7 @@ def take_steps(
         checks: By the step's name. Each is done in a thread of its own, which a check that hangs keeps.
         steps: Gets the steps; a check may add some of its own.
         leave: Called when time is up, to end what the check waits for. Must not wait itself.
+        tell: Told of the steps while they are taken, in the caller's thread; those that a check has added when it ends.
 
     Returns:
         The steps, a list that a check which was left behind does not touch any more.
@@ -44,6 +55,8 @@ def take_steps(
     until = time.monotonic() + TEST_WITHIN_S
     taken = steps
     for name, check in checks.items():
+        known = len(taken)
+        tell(Step(name, RUNNING, ""))
         try:
             outcome, detail = within(until - time.monotonic(), check)
         except ConnectorError as error:
@@ -53,6 +66,8 @@ def take_steps(
             outcome, detail = FAILED, _overdue()
             taken = list(steps)
         taken.append(Step(name, outcome, detail))
+        for step in taken[known:]:
+            tell(step)
         if outcome == FAILED:
             break
     return taken

@@ -10,7 +10,7 @@ from pymongo.errors import PyMongoError
 from connectors import steps as tests
 from connectors.mapping import Store
 from connectors.mongo_servers import servers_of
-from connectors.steps import FAILED, OK, WARNING, Finding
+from connectors.steps import FAILED, OK, WARNING, Finding, Tell, tell_nobody
 from connectors.stores import MongoStore
 from connectors.verbs import Step
 
@@ -19,12 +19,13 @@ _TIMEOUT_S = 5.0
 _CLOCK_TOLERANCE_S = 30.0
 
 
-def probe_store(name: str, config: Store) -> list[Step]:
+def probe_store(name: str, config: Store, tell: Tell = tell_nobody) -> list[Step]:
     """Test a store; ends with the first step that fails, and leaves no document behind.
 
     Args:
         name: The setting that it comes from, such as ``encryption_store``.
         config: Where it is; resolved: without references.
+        tell: Told of the steps while they are taken.
     """
     probe = _Probe(name, config)
     checks = {
@@ -35,7 +36,7 @@ def probe_store(name: str, config: Store) -> list[Step]:
         "write and delete": probe.write_and_delete,
     }
     try:
-        return tests.take_steps(checks, [])
+        return tests.take_steps(checks, [], tell=tell)
     finally:
         tests.clear_away(probe.close)
 

@@ -1,7 +1,8 @@
 """Secrets at rest: sealed with one of several keys, or kept as a reference to an environment variable.
 
 A sealed text reads ``sealed:{key id}:{token}``. Nothing unseals by itself: models hold sealed texts, so that
-a repr, a serializer or an admin page of a row cannot show a secret.
+a repr, a serializer or an admin page of a row cannot show a secret. `Endpoint.servers` alone opens an address, and
+tells no more of it than its hosts.
 """
 
 from __future__ import annotations

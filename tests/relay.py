@@ -52,6 +52,11 @@ class Relay:
         """Pass no more answers on once a request holds these bytes."""
         self._held_marker = marker
 
+    def release(self) -> None:
+        """Pass on what was held up, and all that follows."""
+        self._held_marker = b""
+        self._is_held.clear()
+
     def cut(self) -> None:
         """End every connection, and take no more."""
         self._is_over.set()

@@ -4,8 +4,12 @@ import re
 from typing import NamedTuple
 from urllib.parse import SplitResult, urlsplit
 
+from connectors.mapping.env import is_reference
+
 _HOST = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9_])?\.?|[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*(?:%[A-Za-z0-9]+)?")
 _SCHEMES = ("postgresql", "postgres", "redshift")
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
+_SERVER = re.compile(r"(?:[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9_])?\.?|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?")
 
 
 class Address(NamedTuple):
@@ -45,6 +49,21 @@ def parse_address(text: str) -> Address:
         message = "expected a host without a path; the database goes in db_name"
         raise ValueError(message)
     return Address(host, port, database)
+
+
+def servers_in_words(url: str) -> str:
+    """The servers of an address that may hold a login and options, and neither of them: ``a.example:27017, b.example``.
+
+    Returns:
+        Empty for a reference, and for an address that cannot be read for sure, whose parts might be a password's.
+    """
+    text = url[scheme.end() :] if (scheme := _SCHEME.match(url)) else url
+    authority = re.split(r"[/?#]", text, maxsplit=1)[0]
+    # Behind these signs a login that is not escaped would go on.
+    if is_reference(url) or "@" in text[len(authority) :]:
+        return ""
+    servers = authority.rpartition("@")[2].split(",")
+    return ", ".join(servers) if all(map(_SERVER.fullmatch, servers)) else ""
 
 
 def _refuse_extras(parts: SplitResult) -> None:

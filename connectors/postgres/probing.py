@@ -13,7 +13,7 @@ from connectors import steps as tests
 from connectors.base import Options
 from connectors.postgres.errors import Side
 from connectors.postgres.session import Address, Session
-from connectors.steps import FAILED, OK, WARNING, Finding
+from connectors.steps import FAILED, OK, WARNING, Finding, Tell, tell_nobody
 from connectors.verbs import Step
 
 _OLDEST_SERVER = 12
@@ -40,6 +40,7 @@ class Probe:
         steps: What was found so far.
         session: Once signed in.
         addresses: Of the server, once resolved; each may be connected to.
+        tell: Told of the steps while they are taken.
     """
 
     address: Address
@@ -49,6 +50,7 @@ class Probe:
     steps: list[Step] = field(default_factory=list)
     session: Session | None = None
     addresses: list[str] = field(default_factory=list)
+    tell: Tell = tell_nobody
 
     @property
     def connected(self) -> Session:
@@ -61,7 +63,7 @@ class Probe:
     def run(self, checks: Mapping[str, Callable[[], Finding]]) -> list[Step]:
         """Do the steps in their order until one fails; closes the session."""
         try:
-            return tests.take_steps(checks, self.steps, leave=self._leave)
+            return tests.take_steps(checks, self.steps, leave=self._leave, tell=self.tell)
         finally:
             if self.session is not None:
                 tests.clear_away(self.session.close)

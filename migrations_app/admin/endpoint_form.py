@@ -11,7 +11,7 @@ from connectors.mapping.base import Contract
 from connectors.mapping.masks import PLACE_KEYS
 from migrations_app import documents, secrets
 from migrations_app.admin.contract_fields import contract_field, field_name
-from migrations_app.admin.secret_fields import ForgetField, SecretFormField
+from migrations_app.admin.secret_fields import ADDRESS, ForgetField, SecretFormField
 from migrations_app.endpoints_io import DESTINATION, SOURCE, EndpointKind, part_issues
 from migrations_app.models import Destination, Source
 
@@ -34,7 +34,7 @@ class EndpointForm(forms.ModelForm):  # type: ignore[type-arg]
         for name, field in self.fields.items():
             key = name.removeprefix(f"{chosen}__")
             if isinstance(field, SecretFormField):
-                field.tell(stored.get(key) if name != key else None)
+                field.tell(stored.get(key) if name != key else None, self.instance.servers if key == ADDRESS else "")
             elif name != key:
                 self.initial.setdefault(name, self.instance.config.get(key))
         forget = self.fields["forget"]

@@ -7,6 +7,7 @@ from typing import TypeAlias
 
 from migrations_app import documents, secrets
 from migrations_app.admin.contract_fields import field_name
+from migrations_app.admin.secret_fields import ADDRESS
 from migrations_app.endpoints_io import EndpointKind, Row
 
 ShownField: TypeAlias = str | Callable[[Row], str]
@@ -50,12 +51,15 @@ def _value(key: str) -> Callable[[Row], str]:
 
 
 def _secret(key: str) -> Callable[[Row], str]:
-    """A reference is no secret; of a value is told that there is one."""
+    """A reference is no secret; of an address the servers are told, of another value that there is one."""
 
     def text(row: Row) -> str:
-        stored = row.secrets.get(key)
+        stored: str = row.secrets.get(key) or ""
         if not stored:
             return "not set"
-        return stored if secrets.is_reference(stored) else "set, and never shown"
+        if secrets.is_reference(stored):
+            return stored
+        servers = row.servers if key == ADDRESS else ""
+        return f"{servers}; what else it holds is never shown" if servers else "set, and never shown"
 
     return text

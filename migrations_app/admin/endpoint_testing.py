@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Callable
-from typing import Any
+from contextlib import suppress
+from functools import partial
 
+from django.contrib.sessions.backends.base import UpdateError
 from django.http import HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
 from django.utils.crypto import salted_hmac
 
 from connectors import mapping as contract
 from connectors.mapping.base import Contract
 from migrations_app import secrets
-from migrations_app.admin import slots
 from migrations_app.admin.endpoint_form import EndpointForm
-from migrations_app.admin.pages import fragment
 from migrations_app.admin.posting import posted
+from migrations_app.admin.stepwise import Keep, Test, answer_stepwise, not_tested
 from migrations_app.endpoints_io import EndpointKind, Row
-from migrations_app.models import Source
 from migrations_app.verbs import connections
 from migrations_app.verbs.connections import TestedEnd
 
@@ -37,14 +37,14 @@ class TestedAdmin:
     kind: EndpointKind
 
     @posted(_MAY_TEST, is_audited=False)
-    def test(self, request: HttpRequest, row: Row) -> HttpResponse:
+    def test(self, request: HttpRequest, row: Row) -> HttpResponseBase:
         """Test what the form says, for who may save it; else what is stored."""
         if "name" not in request.POST or not self.has_change_permission(request, row):  # type: ignore[attr-defined]
-            return self._answer(request, lambda: _test_stored(row))
+            return self._test_stored(row)
         return self._test_entered(request, row)
 
     @posted(_MAY_TEST, on_list=True, is_audited=False)
-    def test_new(self, request: HttpRequest) -> HttpResponse:
+    def test_new(self, request: HttpRequest) -> HttpResponseBase:
         """Test what the form of a new one says."""
         if not self.has_add_permission(request):  # type: ignore[attr-defined]
             return HttpResponse(status=403)
@@ -56,46 +56,50 @@ class TestedAdmin:
         if part is not None and row.last_test is None:
             row.last_test = request.session.get(_REMEMBERED, {}).get(_fingerprint(part))
 
-    def _test_entered(self, request: HttpRequest, row: Row | None) -> HttpResponse:
+    def _test_entered(self, request: HttpRequest, row: Row | None) -> HttpResponseBase:
         form = self.get_form(request, row, change=row is not None)(request.POST, instance=row)  # type: ignore[attr-defined]
         form.is_valid()
         part = form.part
         if part is None:
-            return _shown(request, mistakes=_mistakes(form))
+            return not_tested(_mistakes(form))
         label = form.cleaned_data.get("name") or f"new {self.kind.noun}"
 
-        def test() -> TestedEnd:
-            tested = connections.test_part(self.kind, part, label, row=row)
-            self._keep(request, form, part, tested)
-            return tested
+        def keep(tested: TestedEnd) -> None:
+            if form.is_stored:
+                connections.keep(form.instance, tested)
+            else:
+                _remember(request, part, tested)
 
-        return self._answer(request, test, is_saved=form.is_stored)
+        return _answer(lambda: connections.prepare_part(self.kind, part, label, row=row), keep, is_saved=form.is_stored)
 
-    def _answer(self, request: HttpRequest, test: Callable[[], TestedEnd], *, is_saved: bool = True) -> HttpResponse:
-        began = time.monotonic()
-        try:
-            with slots.one_of_few():
-                tested = test()
-        except slots.BusyError as error:
-            return _shown(request, mistakes=[("", str(error))])
-        except contract.MappingError as error:
-            return _shown(request, mistakes=[(issue.path, issue.message) for issue in error.issues])
-        except secrets.SecretUnreadableError as error:
-            return _shown(request, mistakes=[("", str(error))])
-        return _shown(request, tested=tested, seconds=time.monotonic() - began, is_saved=is_saved)
+    def _test_stored(self, row: Row) -> HttpResponseBase:
+        def prepare() -> Test:
+            return connections.prepare_part(self.kind, self.kind.load(row), row.name, row=row)
 
-    def _keep(self, request: HttpRequest, form: EndpointForm, part: Contract, tested: TestedEnd) -> None:
-        if form.is_stored:
-            connections.keep(form.instance, tested)
-            return
-        known = dict(request.session.get(_REMEMBERED, {}))
-        known.pop(_fingerprint(part), None)
-        known[_fingerprint(part)] = tested.summary()
-        request.session[_REMEMBERED] = dict(list(known.items())[-_REMEMBERED_COUNT:])
+        return _answer(prepare, partial(connections.keep, row), is_saved=True)
 
 
-def _test_stored(row: Row) -> TestedEnd:
-    return connections.test_source(row) if isinstance(row, Source) else connections.test_destination(row)
+def _answer(prepare: Callable[[], Test], keep: Keep, *, is_saved: bool) -> HttpResponseBase:
+    try:
+        test = prepare()
+    except contract.MappingError as error:
+        return not_tested([(issue.path, issue.message) for issue in error.issues])
+    except secrets.SecretUnreadableError as error:
+        return not_tested([("", str(error))])
+    return answer_stepwise(test, keep, is_saved=is_saved)
+
+
+def _remember(request: HttpRequest, part: Contract, tested: TestedEnd) -> None:
+    """Keep it for when this is saved. The session may have changed, or ended, while the answer was on its way."""
+    session = type(request.session)(request.session.session_key)
+    known = dict(session.get(_REMEMBERED, {}))
+    known.pop(_fingerprint(part), None)
+    known[_fingerprint(part)] = tested.summary()
+    session[_REMEMBERED] = dict(list(known.items())[-_REMEMBERED_COUNT:])
+    if session.session_key is None:
+        return
+    with suppress(UpdateError):
+        session.save()
 
 
 def _mistakes(form: EndpointForm) -> list[tuple[str, str]]:
@@ -105,10 +109,6 @@ def _mistakes(form: EndpointForm) -> list[tuple[str, str]]:
         for message in messages
         if name not in {"name", "max_runs"}
     ]
-
-
-def _shown(request: HttpRequest, **context: Any) -> HttpResponse:
-    return fragment(request, "parts/endpoint_tested.html", **context)
 
 
 def _fingerprint(part: Contract) -> str:

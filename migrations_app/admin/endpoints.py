@@ -23,6 +23,7 @@ from migrations_app.models import Destination, Source
 from migrations_app.templatetags.dms import ago, status
 
 _NAME_LENGTH = 200
+_ADDRESS_LENGTH = 60
 
 
 class EndpointAdmin(ManagedElsewhere, TestedAdmin, BaseAdmin):
@@ -36,7 +37,7 @@ class EndpointAdmin(ManagedElsewhere, TestedAdmin, BaseAdmin):
 
     class Media:
         css = {"all": ("dms/endpoints.css",)}  # noqa: RUF012 - Django's form
-        js = ("dms/endpoints.js",)
+        js = ("dms/endpoints.js", "dms/steps.js")
 
     def get_queryset(self, request: HttpRequest) -> Any:
         """With the number of mappings that use each."""
@@ -98,11 +99,21 @@ class EndpointAdmin(ManagedElsewhere, TestedAdmin, BaseAdmin):
     @admin.display(description="address")
     def place(self, row: Any) -> Any:
         """Host and database, or bucket."""
-        return format_html('<span title="{}">{}</span>', row.address, Truncator(row.address).chars(60))
+        address = row.address
+        return format_html('<span title="{}">{}</span>', address, _cut(address))
 
     def _form_class(self) -> type[EndpointForm]:
         form: Any = self.form
         return form  # type: ignore[no-any-return]
+
+
+def _cut(address: str) -> str:
+    """As much as a list has room for: of many servers the first, and the database in any case."""
+    servers, slash, name = address.rpartition(" / ")
+    if not slash:
+        return Truncator(name).chars(_ADDRESS_LENGTH)
+    name = Truncator(name).chars(_ADDRESS_LENGTH // 2)
+    return Truncator(servers).chars(_ADDRESS_LENGTH - len(slash) - len(name)) + slash + name
 
 
 def _free_name(row: Row) -> str:

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from connectors.errors import ConnectorError
 from connectors.mapping import MappingError
 from migrations_app.admin.posting import Refused
+from migrations_app.admin.slots import BusyError, one_of_few
 from migrations_app.runs import AlreadyRunningError
 from migrations_app.secrets import SecretUnreadableError
 from migrations_app.verbs.checking import CheckGoesOnError
@@ -20,5 +21,12 @@ def refusing() -> Iterator[None]:
         yield
     except MappingError as error:
         raise Refused("; ".join(str(issue) for issue in error.issues)) from error
-    except (ConnectorError, SecretUnreadableError, AlreadyRunningError, CheckGoesOnError) as error:
+    except (ConnectorError, SecretUnreadableError, AlreadyRunningError, CheckGoesOnError, BusyError) as error:
         raise Refused(str(error)) from error
+
+
+@contextmanager
+def asking_others() -> Iterator[None]:
+    """The same for what asks servers of other people: a few do so at a time, the others are told to try again."""
+    with refusing(), one_of_few():
+        yield

@@ -16,6 +16,8 @@ from migrations_app import secrets
 #: What follows the field's name in those of the switch, and of the input for the variable's name.
 _WAY, _VARIABLE = "__way", "__env"
 _BY_VALUE, _BY_REFERENCE = "value", "env"
+#: The secret of which the servers are shown.
+ADDRESS = "url"
 
 
 class SecretInput(forms.Widget):
@@ -82,8 +84,13 @@ class SecretFormField(forms.CharField):
             widget=SecretInput(),
         )
 
-    def tell(self, stored: str | None) -> None:
-        """Say in the help text whether something is stored; a reference is shown, since it is no secret."""
+    def tell(self, stored: str | None, servers: str = "") -> None:
+        """Say in the help text whether something is stored; a reference is shown, since it is no secret.
+
+        Args:
+            stored: The reference, or the sealed value.
+            servers: Of an address, what may be shown.
+        """
         if not stored:
             state = "Not set. A variable is looked up when a run starts, so that nothing secret is stored here."
         elif secrets.is_reference(stored):
@@ -92,7 +99,8 @@ class SecretFormField(forms.CharField):
             state = f"Set to {escape(stored)}; kept while the name stays."
         else:
             self.widget.is_set = True
-            state = "Set, and never shown; kept while this stays empty."
+            state = f"Set to {escape(servers)}; what else it holds is" if servers else "Set, and"
+            state = f"{state} never shown; kept while this stays empty."
         self.help_text = f"{self.help_text} {state}".strip()
 
 

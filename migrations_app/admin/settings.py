@@ -25,9 +25,11 @@ from migrations_app.admin.posting import Done, posted, shown
 from migrations_app.admin.settings_document import DUMPS, read_document
 from migrations_app.admin.settings_form import ZONES_ID, ServiceSettingsForm, column_of
 from migrations_app.admin.settings_sections import SECTIONS, Section
+from migrations_app.admin.stepwise import Test, answer_stepwise
 from migrations_app.mapping_io import Outcome
 from migrations_app.models import ServiceSettings
 from migrations_app.verbs import service
+from migrations_app.verbs.connections import TestedEnd
 from migrations_app.verbs.registering import Conditions
 from migrations_app.verbs.registering_parts import register_settings
 
@@ -90,16 +92,13 @@ class ServiceSettingsAdmin(BaseAdmin):
             return HttpResponse(f"There is no part {part}.", status=400, content_type="text/plain")
         row = ServiceSettings.objects.first() or ServiceSettings()
         form = ServiceSettingsForm(request.POST, instance=row)
-        try:
-            raw = {} if part == service.WEBHOOK else form.part(part)
-            steps: tuple[Step, ...] = service.test_part(part, raw, request.user.get_username()).steps
-        except contract.MappingError as error:
-            steps = tuple(Step("settings", FAILED, str(issue)) for issue in error.issues)
-        except secrets.SecretUnreadableError as error:
-            steps = (Step("settings", FAILED, str(error)),)
-        outcomes = {step.name: step.outcome for step in steps}
-        audit.record(audit.actor_of(request), "test", row, details={"part": part, "steps": outcomes})
-        return fragment(request, "parts/service_test.html", steps=steps, is_saved=not form.has_changed())
+        test = _test_of(part, form, request.user.get_username())
+
+        def keep(tested: TestedEnd) -> None:
+            outcomes = {step.name: step.outcome for step in tested.steps}
+            audit.record(audit.actor_of(request), "test", row, details={"part": part, "steps": outcomes})
+
+        return answer_stepwise(test, keep, is_saved=not form.has_changed())
 
     @shown(_VIEW, on_list=True)
     def export(self, request: HttpRequest) -> HttpResponseBase:
@@ -142,6 +141,19 @@ class ServiceSettingsAdmin(BaseAdmin):
     def _offered(self, section: Section) -> list[tuple[str, str]]:
         """The tests that make sense here: the webhook is there only when the environment names one."""
         return [(part, label) for part, label in section.tests if part != service.WEBHOOK or settings.DMS_WEBHOOK_URL]
+
+
+def _test_of(part: str, form: ServiceSettingsForm, asked_by: str) -> Test:
+    """The test of a part of the form; a mistake in the form is its only step."""
+    try:
+        raw = {} if part == service.WEBHOOK else form.part(part)
+    except contract.MappingError as error:
+        mistaken = TestedEnd(part, tuple(Step("settings", FAILED, str(issue)) for issue in error.issues))
+    except secrets.SecretUnreadableError as error:
+        mistaken = TestedEnd(part, (Step("settings", FAILED, str(error)),))
+    else:
+        return lambda tell: service.test_part(part, raw, asked_by, tell)
+    return lambda _: mistaken
 
 
 def _for_readers(field: str, show: Callable[[ServiceSettings], Any]) -> None:

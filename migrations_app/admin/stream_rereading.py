@@ -14,11 +14,11 @@ from django.utils.http import urlencode
 from connectors import registry
 from connectors.base import Position
 from connectors.errors import ConnectorError
-from connectors.mapping import MappingError
-from migrations_app import plans, starting
+from connectors.mapping import EVERY_TABLE, MappingError
+from migrations_app import mapping_io, plans, starting
 from migrations_app.admin.pages import page
 from migrations_app.admin.posting import Done, Refused, posted, shown, url_of
-from migrations_app.admin.refusing import refusing
+from migrations_app.admin.refusing import asking_others, refusing
 from migrations_app.admin.stream_actions import RUN, active_run, name_of
 from migrations_app.models import Checkpoint, Stream
 from migrations_app.plans import Plan
@@ -53,8 +53,9 @@ class StreamRereading:
         """Queue a run that reads a range again; the stream's own place stays."""
         given = {name: request.POST.get(name, "").strip() or None for name in _RANGE}
         try:
-            with refusing():
+            with asking_others():
                 plan = _plan(stream)
+            with refusing():
                 selection = backfill.parse_selection([plan], timezone=schedule_settings()[1], **given)
                 started = starting.queue_backfills([plan], selection, requested_by=name_of(request.user))
             if started.busy:
@@ -73,7 +74,7 @@ class StreamRereading:
         context: dict[str, Any] = {"asked": asked, "obstacle": _obstacle(stream), "has_run": bool(active_run(stream))}
         if asked["how"]:
             try:
-                with refusing():
+                with asking_others():
                     context |= _described(stream, asked)
             except Refused as refusal:
                 context |= _where(refusal, {"to_key"})
@@ -94,7 +95,7 @@ class StreamRereading:
         if not constant_time_compare(request.POST.get("seen", ""), seen_of(stream)):
             message = "Nothing was done: the checkpoint has moved since the page was shown. Look at it again."
             raise Refused(message)
-        with refusing():
+        with asking_others():
             plan = _plan(stream)
             described = _describe(plan, asked)
             reset.carry_out(plan, described)
@@ -163,6 +164,7 @@ def _obstacle(stream: Stream) -> str:
 
 
 def _plan(stream: Stream) -> Plan:
+    """Asks the source where the mapping has a `*`."""
     (plan,) = plans.build(stream.mapping_id, table=stream.name, destination=stream.destination_name)
     return plan
 
@@ -179,11 +181,13 @@ def _where(refusal: Refused, fields: Iterable[str]) -> dict[str, Any]:
 
 
 def _how_to_write(stream: Stream) -> str:
-    """What a key of the stream looks like; empty while its mapping cannot be read."""
+    """What a key of the stream looks like, without asking the source; empty while its mapping cannot be read."""
     try:
-        return how_to_write(_plan(stream).stream.spec)
-    except (MappingError, ConnectorError, SecretUnreadableError):
+        specs = {spec.name: spec for spec in mapping_io.load_contract(stream.mapping).specs}
+    except (MappingError, SecretUnreadableError):
         return ""
+    spec = specs.get(stream.name) or specs.get(EVERY_TABLE)
+    return how_to_write(spec) if spec is not None else ""
 
 
 def _refuse_busy(stream: Stream) -> None:

@@ -7,7 +7,8 @@ from typing import Any
 
 from django.db import models
 
-from migrations_app import enums
+from connectors.mapping.address import servers_in_words
+from migrations_app import enums, secrets
 from migrations_app.models.fields import SealedField
 
 
@@ -40,7 +41,16 @@ class Endpoint(models.Model):
     def address(self) -> str:
         """Host and database, or bucket: what tells one endpoint from the next, without a secret."""
         keys = ("url", "host", "kafka_server", "s3_bucket_name", "database", "db_name")
-        return " / ".join(str(self.config[key]) for key in keys if self.config.get(key))
+        shown = (str(self.config[key]) for key in keys if self.config.get(key))
+        return " / ".join(part for part in (self.servers, *shown) if part)
+
+    @property
+    def servers(self) -> str:
+        """The servers of an address that is a secret, as it may hold a login; empty where it cannot be read."""
+        try:
+            return servers_in_words(secrets.unseal(self.secrets.get("url") or ""))
+        except (secrets.SecretUnreadableError, secrets.SecretKeysError):
+            return ""
 
 
 class Source(Endpoint):

@@ -11,7 +11,7 @@ from django.utils import timezone
 from slack_sdk.errors import SlackApiError
 
 from connectors.mapping import SlackNotif
-from connectors.steps import FAILED, OK, WARNING, Finding, take_steps
+from connectors.steps import FAILED, OK, WARNING, Finding, Tell, take_steps
 from connectors.verbs import Step
 from migrations_app.enums import OutboxKind
 from migrations_app.models import OutboxEntry
@@ -25,19 +25,20 @@ _ID_BEGINNINGS = ("C", "G", "D")
 _MAY_NOT_LOOK = frozenset({"missing_scope", "unknown_method", "method_not_supported_for_channel_type"})
 
 
-def test_slack(config: SlackNotif, asked_by: str) -> list[Step]:
+def test_slack(config: SlackNotif, asked_by: str, tell: Tell) -> list[Step]:
     """Test token and channel, and post a message that says that it is a test.
 
     Args:
         config: Resolved: without references.
         asked_by: The user's name, for the message.
+        tell: Told of the steps while they are taken.
     """
     slack = _Slack(config, asked_by)
     checks = {"token": slack.token, "scope": slack.scope, "channel": slack.channel, "message": slack.message}
-    return take_steps(_told(checks), [])
+    return take_steps(_told(checks), [], tell=tell)
 
 
-def test_webhook(asked_by: str) -> list[Step]:
+def test_webhook(asked_by: str, tell: Tell) -> list[Step]:
     """Post an event `test`, signed as all are, to the webhook that the environment names."""
 
     def post() -> Finding:
@@ -47,7 +48,7 @@ def test_webhook(asked_by: str) -> list[Step]:
         Webhook(settings.DMS_WEBHOOK_URL, settings.DMS_WEBHOOK_SECRET).send(entry, now)
         return OK, "an event `test` was taken"
 
-    return take_steps(_told({"signed event": post}), [])
+    return take_steps(_told({"signed event": post}), [], tell=tell)
 
 
 def _told(checks: Mapping[str, Callable[[], Finding]]) -> dict[str, Callable[[], Finding]]:

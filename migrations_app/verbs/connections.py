@@ -16,7 +16,7 @@ from connectors import registry
 from connectors.base import Options, Step
 from connectors.mapping import SourceType
 from connectors.mapping.base import Contract
-from connectors.steps import FAILED, OK, WARNING
+from connectors.steps import FAILED, OK, WARNING, Tell, tell_nobody
 from migrations_app import mapping_io
 from migrations_app.endpoints_io import DESTINATION, SOURCE, EndpointKind, Row
 from migrations_app.models import Destination, Mapping, Source
@@ -116,7 +116,7 @@ def test_source(row: Source) -> TestedEnd:
         MappingError: It breaks the contract, or a reference leads nowhere.
         SecretUnreadableError: A secret's key is gone.
     """
-    return keep(row, test_part(SOURCE, SOURCE.load(row), row.name, row=row))
+    return keep(row, prepare_part(SOURCE, SOURCE.load(row), row.name, row=row)(tell_nobody))
 
 
 def test_destination(row: Destination) -> TestedEnd:
@@ -126,11 +126,13 @@ def test_destination(row: Destination) -> TestedEnd:
         MappingError: It breaks the contract, or a reference leads nowhere.
         SecretUnreadableError: A secret's key is gone.
     """
-    return keep(row, test_part(DESTINATION, DESTINATION.load(row), row.name, row=row))
+    return keep(row, prepare_part(DESTINATION, DESTINATION.load(row), row.name, row=row)(tell_nobody))
 
 
-def test_part(kind: EndpointKind, part: Contract, label: str, *, row: Row | None) -> TestedEnd:
-    """Test a source or destination that need not be stored.
+def prepare_part(kind: EndpointKind, part: Contract, label: str, *, row: Row | None) -> Callable[[Tell], TestedEnd]:
+    """Make the test of a source or destination that need not be stored ready; done by calling what is returned.
+
+    All that the control database knows is read here, so that the test may be done in a thread of its own.
 
     Args:
         kind: What it is.
@@ -146,10 +148,10 @@ def test_part(kind: EndpointKind, part: Contract, label: str, *, row: Row | None
     config: Any = kind.resolved(part)
     options = Options(**settings.DMS_OPTIONS)
     if kind is SOURCE:
-        return TestedEnd(kind.noun, tuple(registry.probe_source(config, (), label, options)))
+        return lambda tell: TestedEnd(kind.noun, tuple(registry.probe_source(config, (), label, options, tell)))
     user = row.mappings.select_related("source").first() if row is not None and row.pk else None
     source: Any = SOURCE.resolved(SOURCE.load(user.source)) if user else _NOBODYS_SOURCE
-    return TestedEnd(kind.noun, tuple(registry.probe_destination(config, source, label, options)))
+    return lambda tell: TestedEnd(kind.noun, tuple(registry.probe_destination(config, source, label, options, tell)))
 
 
 def keep(row: Row, tested: TestedEnd) -> TestedEnd:

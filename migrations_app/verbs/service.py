@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.conf import settings
 
 from connectors import mapping as contract
-from connectors.steps import FAILED
+from connectors.steps import FAILED, Tell
 from connectors.store_probe import probe_store
 from connectors.verbs import Step
 from migrations_app import secrets
@@ -24,28 +24,29 @@ PARTS = (*STORES, SLACK, WEBHOOK)
 _NO_STORE = {"url": "mongodb://localhost", "db_name": "none", "collection_name": "none"}
 
 
-def test_part(part: str, raw: dict[str, object], asked_by: str) -> TestedEnd:
+def test_part(part: str, raw: dict[str, object], asked_by: str, tell: Tell) -> TestedEnd:
     """Test one part of a settings document; the others may be missing or wrong.
 
     Args:
         part: One of PARTS.
         raw: The part's own document, secrets in the clear; nothing for the webhook, which the environment names.
         asked_by: The user's name.
+        tell: Told of the steps while they are taken.
     """
     if part == WEBHOOK:
         if not settings.DMS_WEBHOOK_URL:
             return TestedEnd(
                 part, (_failed("DMS_WEBHOOK_URL is not set; set it, and DMS_WEBHOOK_SECRET, and restart"),)
             )
-        return TestedEnd(part, tuple(testing.test_webhook(asked_by)))
+        return TestedEnd(part, tuple(testing.test_webhook(asked_by, tell)))
     try:
         resolved = _resolved(part, raw)
     except contract.MappingError as error:
         return TestedEnd(part, tuple(_failed(str(issue)) for issue in error.issues))
     if part == SLACK:
         assert resolved.slack_notif is not None  # noqa: S101 - for mypy: it was parsed
-        return TestedEnd(part, tuple(testing.test_slack(resolved.slack_notif, asked_by)))
-    return TestedEnd(part, tuple(probe_store(part, getattr(resolved, part))))
+        return TestedEnd(part, tuple(testing.test_slack(resolved.slack_notif, asked_by, tell)))
+    return TestedEnd(part, tuple(probe_store(part, getattr(resolved, part), tell)))
 
 
 def _resolved(part: str, raw: dict[str, object]) -> contract.ServiceSettings:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from dataclasses import dataclass
+from html import unescape
 from typing import Any
 
 from django.contrib.auth.models import Permission, User
@@ -75,8 +78,50 @@ def shown_by(response: Any) -> dict[str, Any]:
     return dict(response.context_data)
 
 
-def steps_of(response: Any) -> dict[str, tuple[str, str]]:
-    """Outcome and detail of each step that the answer shows."""
+_STEP = re.compile(
+    r'<li class="dms-step"[^>]*> <span class="dms-status .*?</span>(\w+)</span>'
+    r' <span class="dms-step-name">(.*?)</span> <span class="dms-step-detail">(.*?)</span> </li>\n'
+)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """The answer to a connection test, as far as it has come.
+
+    Attributes:
+        text: Its lines: a step each, and at last the verdict.
+    """
+
+    text: str
+
+    @property
+    def told(self) -> list[tuple[str, str]]:
+        """Name and outcome of each step, once as it began and once as it ended."""
+        return [(unescape(name), outcome) for outcome, name, _ in _STEP.findall(self.text)]
+
+    @property
+    def steps(self) -> dict[str, tuple[str, str]]:
+        """Outcome and detail of each step that has ended."""
+        found = {unescape(name): (outcome, unescape(detail)) for outcome, name, detail in _STEP.findall(self.text)}
+        return {name: (outcome, detail) for name, (outcome, detail) in found.items() if outcome != "running"}
+
+    @property
+    def verdict(self) -> str:
+        """What it has come to, as text; empty before the end."""
+        line = next((line for line in self.text.splitlines() if "data-dms-verdict" in line), "")
+        return unescape(re.sub(r"<[^>]+>", "", line)).strip()
+
+    @property
+    def mistakes(self) -> list[tuple[str, str]]:
+        """Field and message of each mistake for which nothing was tested."""
+        return [
+            (field, unescape(message))
+            for field, message in re.findall(r"<li>(?:<code>(.*?)</code> )?(.*?)</li>", self.text)
+        ]
+
+
+def ask_test(client: Client, path: str, form: dict[str, Any] | None = None) -> Answer:
+    """Ask for a connection test, and read the whole answer."""
+    response: Any = client.post(path, form or {})
     assert response.status_code == 200
-    assert "tested" in response.context_data, response.content.decode()
-    return {step.name: (step.outcome, step.detail) for step in response.context_data["tested"].steps}
+    return Answer(response.getvalue().decode())

@@ -113,6 +113,57 @@ def test_who_may_only_look_sees_the_address_as_text_and_no_secret(stored: str) -
     assert not kept or stored.startswith("env:") or (stored not in page and kept["password"] not in page)
 
 
+_LOGIN = ("somebody", "mongo-secret", "else-secret")
+
+
+@pytest.fixture
+def mongo() -> Source:
+    user, password, option = _LOGIN
+    address = f"mongodb://{user}:{password}@a.example:27018,b.example/other?appName={option}"
+    config = {"db_name": "shop"}
+    sealed = {"url": secrets.seal(address)}
+    return Source.objects.create(name="reviews", source_type="mongo", config=config, secrets=sealed)
+
+
+@pytest.mark.parametrize("role", ["viewer", "superuser"])
+def test_servers_of_a_mongo_source_are_shown_and_nothing_else_of_its_address(
+    mongo: Source, admin_client: Client, role: str
+) -> None:
+    client = admin_client if role == "superuser" else person("view_source")
+    form = client.get(url(Source, "change", mongo.pk)).content.decode()
+    pages = [form, client.get(url(Source, "changelist")).content.decode()]
+    if role == "superuser":
+        pages.append(client.get(see("source", "discover", mongo.pk)).content.decode())
+
+    assert "a.example:27018, b.example; what else it holds is never shown" in form
+    assert all("a.example:27018, b.example / shop" in page for page in pages[1:])
+    for page in pages:
+        assert not [part for part in (*_LOGIN, mongo.secrets["url"], "other?") if part in page]
+
+
+def test_list_names_the_database_behind_however_many_servers(mongo: Source, admin_client: Client) -> None:
+    address = ",".join(f"member-{number}.cluster.example:27017" for number in range(5))
+    Source.objects.filter(pk=mongo.pk).update(secrets={"url": secrets.seal(f"mongodb://{address}/?replicaSet=rs")})
+
+    page = admin_client.get(url(Source, "changelist")).content.decode()
+
+    (shown,) = re.findall(r'<span title="member-0[^"]+ / shop">([^<]+)</span>', page)
+    assert shown.startswith("member-0.cluster.example:27017, member-1")
+    assert shown.endswith("… / shop")
+    assert len(shown) == 60
+
+
+@pytest.mark.parametrize("stored", ["env:MONGO_URL", "mongodb://some/body:mongo-secret@a.example", "damaged"])
+def test_address_that_is_not_known_for_sure_is_not_shown(mongo: Source, admin_client: Client, stored: str) -> None:
+    sealed = {"url": "sealed:00000000:x" if stored == "damaged" else secrets.seal(stored)}
+    Source.objects.filter(pk=mongo.pk).update(secrets=sealed)
+
+    page = admin_client.get(url(Source, "changelist")).content.decode()
+
+    assert re.search(r'<span title="shop">\s*shop\s*</span>', page)
+    assert not [part for part in ("a.example", "mongo-secret", "some", "MONGO_URL") if part in page]
+
+
 def test_who_may_only_look_sees_a_bucket_too() -> None:
     lake = Destination.objects.create(name="lake", destination_type="s3", config={"s3_bucket_name": "a-bucket"})
     page = person("view_destination").get(url(Destination, "change", lake.pk)).content.decode()

@@ -14,6 +14,7 @@ from django.urls import reverse
 from controlplane.sandbox import MongoServer
 from migrations_app import settings_io
 from migrations_app.models import AuditEntry, ServiceSettings
+from tests.admin.ends import Answer, ask_test
 from tests.admin.people import staff
 from tests.controlplane.builders import raw_settings
 from tests.controlplane.pages import accepted, errors_of, url
@@ -56,13 +57,15 @@ def save(**overrides: Any) -> None:
     settings_io.save_settings(settings_io.parse_settings(raw_settings(**overrides)))
 
 
-def test_part(client: Client, part: str, **form: str) -> str:
-    answer = client.post(address("do_test_part"), FORM | form | {"part": part}, HTTP_HX_REQUEST="true")
-    assert answer.status_code == 200
-    return answer.content.decode()
+def test_part(client: Client, part: str, **form: str) -> Answer:
+    return ask_test(client, address("do_test_part"), FORM | form | {"part": part})
 
 
 test_part.__test__ = False  # type: ignore[attr-defined]
+
+
+def outcomes(answer: Answer) -> list[str]:
+    return [outcome for outcome, _ in answer.steps.values()]
 
 
 def run_import(client: Client, text: str, **form: Any) -> Any:
@@ -72,33 +75,34 @@ def run_import(client: Client, text: str, **form: Any) -> Any:
 def test_store_is_tested_as_it_stands_in_the_form(
     editor: Client, stored: None, mongo: MongoServer, mongo_database_name: str
 ) -> None:
-    page = test_part(
+    answer = test_part(
         editor, "dashboard_store", dashboard_store_url=mongo.url, dashboard_store_db_name=mongo_database_name
     )
 
-    assert page.count("dms-good") == 5
-    assert "It is not saved yet" in page
+    assert outcomes(answer) == ["ok"] * 5
+    assert "Everything works." in answer.verdict
+    assert answer.verdict.endswith("not saved yet")
     assert settings_io.load_settings().dashboard_store.db_name == "dms"
 
 
 def test_stored_address_is_tested_when_none_is_entered(editor: Client, mongo: MongoServer) -> None:
     save(encryption_store={"url": mongo.url, "db_name": "dms", "collection_name": "state"})
 
-    page = test_part(editor, "encryption_store", encryption_store_url="", encryption_store_db_name="")
+    answer = test_part(editor, "encryption_store", encryption_store_url="", encryption_store_db_name="")
 
-    assert "encryption_store.db_name: This field is required" in page
-    page = test_part(editor, "encryption_store", encryption_store_url="", encryption_store_db_name="test_settings")
-    assert page.count("dms-good") == 5
+    assert "encryption_store.db_name: This field is required" in answer.steps["settings"][1]
+    answer = test_part(editor, "encryption_store", encryption_store_url="", encryption_store_db_name="test_settings")
+    assert outcomes(answer) == ["ok"] * 5
 
 
 def test_failed_step_tells_its_remedy_and_no_secret(editor: Client, stored: None) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
-    page = test_part(editor, "encryption_store", encryption_store_url=f"mongodb://u:entered-now@127.0.0.1:{port}")
+    answer = test_part(editor, "encryption_store", encryption_store_url=f"mongodb://u:entered-now@127.0.0.1:{port}")
 
-    assert "dms-bad" in page
-    assert "check encryption_store.url and firewalls" in page
-    assert "entered-now" not in page
+    assert answer.steps["connect"][0] == "failed"
+    assert "check encryption_store.url and firewalls" in answer.steps["connect"][1]
+    assert "entered-now" not in answer.text
     entry = AuditEntry.objects.get(action="test")
     assert entry.details == {"part": "encryption_store", "steps": {"resolve": "ok", "connect": "failed"}}
 
@@ -107,15 +111,15 @@ def test_slack_is_tested_with_what_stands_in_the_form(editor: Client, stored: No
     server = SlackServer(Clock())
     with serving(server.answer) as base:
         settings.DMS_SLACK_API_URL = f"{base}/api/"
-        page = test_part(editor, "slack_notif", slack_notif_channel="#ops")
+        answer = test_part(editor, "slack_notif", slack_notif_channel="#ops")
 
-    assert page.count("dms-good") == 4
+    assert outcomes(answer) == ["ok"] * 4
     assert len(server.texts("#ops")) == 1
-    assert TOKEN not in page
+    assert TOKEN not in answer.text
 
 
 def test_slack_that_is_not_entered_is_told(editor: Client) -> None:
-    assert "slack_notif: is not filled in" in test_part(editor, "slack_notif", slack_notif_channel="")
+    assert "slack_notif: is not filled in" in test_part(editor, "slack_notif", slack_notif_channel="").text
 
 
 @pytest.mark.parametrize("name", ["do_test_part", "do_import_document", "see_import_page"])

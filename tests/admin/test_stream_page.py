@@ -23,6 +23,7 @@ from migrations_app.models import (
     StreamSchedule,
     StreamTotals,
 )
+from migrations_app.streams import ensure_stream
 from tests.admin.acting import EDITOR, OPERATOR, VIEWER, person, post, save_settings, see
 from tests.controlplane.builders import make_run, make_stream, raw_table
 from tests.controlplane.pages import save_mapping, url
@@ -49,6 +50,16 @@ def test_new_stream_says_what_comes_first() -> None:
     assert "Never run" in shown
     assert "Run it now: the first run copies everything." in shown
     assert "Nothing is copied yet." in shown
+
+
+def test_form_of_a_key_is_told_without_asking_the_source() -> None:
+    """Which is not there, and would be asked which tables `*` stands for."""
+    stream = ensure_stream(save_mapping(tables=[raw_table(table_name="*")]), "table", "public.orders", "warehouse")
+    Checkpoint.objects.create(stream=stream, position=POSITION, epoch=1)
+    client = person(*EDITOR)
+
+    assert "It is a value of id." in see(client, stream, "backfilling")
+    assert "It is a value of id." in see(client, stream, "resetting")
 
 
 def test_a_cron_that_starts_nothing_says_why() -> None:

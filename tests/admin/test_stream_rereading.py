@@ -10,6 +10,7 @@ from django.test import Client
 
 from controlplane.sandbox import MongoServer
 from migrations_app import hosts
+from migrations_app.admin import slots
 from migrations_app.admin.posting import url_of
 from migrations_app.admin.stream_rereading import seen_of
 from migrations_app.enums import RunState, TriggerKind
@@ -145,6 +146,27 @@ def test_reset_above_a_key_that_no_row_can_have_is_refused_at_its_field(stream: 
 
     assert 'id="to_key-error" role="alert">The value of id is not a whole number.</p>' in page
     assert "What it would do" not in page
+
+
+def test_looking_at_a_reset_or_asking_for_it_leaves_threads_for_others(stream: Stream, client: Client) -> None:
+    post(client, stream, "pause")
+    before = Checkpoint.objects.get().position
+    asked = {"how": "whole", "seen": seen_of(stream), "reason": "a test", "confirm": str(stream)}
+    busy = "try again in half a minute"
+    with slots.one_of_few(), slots.one_of_few():
+        page = see(client, stream, "resetting", how="whole")
+        assert busy in page
+        assert "What it would do" not in page
+        assert busy in post(client, stream, "reset", **asked)[0]
+        answer = client.post(url_of(stream, "backfill"), {"from_key": "10"})
+        assert answer.status_code == 422
+        assert busy in answer.content.decode()
+        assert 'value="10"' in answer.content.decode()
+        # What asks nobody is there.
+        assert "It is a value of id." in see(client, stream, "resetting")
+    assert Checkpoint.objects.get().position == before
+    assert not Run.objects.filter(trigger=TriggerKind.BACKFILL).exists()
+    assert "What it would do" in see(client, stream, "resetting", how="whole")
 
 
 def test_backfill_waits_for_a_run_that_goes_on(stream: Stream, client: Client) -> None:

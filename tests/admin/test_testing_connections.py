@@ -14,7 +14,7 @@ from connectors import steps as module
 from controlplane.sandbox import S3Server
 from migrations_app.admin import slots
 from migrations_app.models import Destination, Source
-from tests.admin.ends import bucket_form, destination_form, do, person, shown_by, source_form, steps_of
+from tests.admin.ends import ask_test, bucket_form, destination_form, do, person, source_form
 from tests.buckets import Bucket
 from tests.databases import PgDatabase
 
@@ -33,7 +33,7 @@ def source(admin_client: Client, pg_database: PgDatabase) -> Source:
 
 def test_unsaved_source_is_tested_and_nothing_is_stored(admin_client: Client, pg_database: PgDatabase) -> None:
     pg_database.execute("CREATE TABLE orders (id int PRIMARY KEY)")
-    found = steps_of(admin_client.post(do("source", "test_new"), source_form(pg_database, name="")))
+    found = ask_test(admin_client, do("source", "test_new"), source_form(pg_database, name="")).steps
     assert list(found) == [
         *("resolve", "connect", "TLS", "sign in", "version"),
         *("role", "sight of transactions", "clock", "rights"),
@@ -59,13 +59,13 @@ def test_step_that_fails_ends_the_test_with_its_remedy(
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         changes = {key: value.replace("{closed}", str(unused.getsockname()[1])) for key, value in changes.items()}
-        answer = admin_client.post(do("source", "test_new"), source_form(pg_database, **changes))
-    found = steps_of(answer)
+        answer = ask_test(admin_client, do("source", "test_new"), source_form(pg_database, **changes))
+    found = answer.steps
     assert list(found)[-1] == step
     assert found[step][0] == "failed"
     assert remedy in found[step][1]
-    page = answer.content.decode()
-    assert f"{step} failed" in page
+    page = answer.text
+    assert f"{step} failed" in answer.verdict
     assert WRONG not in page
     assert pg_database.server.password not in page
 
@@ -77,7 +77,7 @@ def test_server_that_hangs_is_given_up_in_time(
     with socket.create_server(("127.0.0.1", 0)) as silent:
         port = str(silent.getsockname()[1])
         began = time.monotonic()
-        found = steps_of(admin_client.post(do("source", "test_new"), source_form(pg_database, pgsql__port=port)))
+        found = ask_test(admin_client, do("source", "test_new"), source_form(pg_database, pgsql__port=port)).steps
     assert time.monotonic() - began < 10
     assert list(found)[-1] == "TLS"
     assert "given up after 1 seconds in this step" in found["TLS"][1]
@@ -88,11 +88,11 @@ def test_missing_rights_are_named_with_their_grants(admin_client: Client, pg_dat
     pg_database.execute(f"CREATE TABLE orders (id int); CREATE ROLE {role} LOGIN PASSWORD 'x'")
     login = {"pgsql__username": role, "pgsql__password": "x"}
     try:
-        found = steps_of(admin_client.post(do("source", "test_new"), source_form(pg_database, **login)))
+        found = ask_test(admin_client, do("source", "test_new"), source_form(pg_database, **login)).steps
         assert found["rights"][0] == "failed"
         assert "GRANT SELECT ON ALL TABLES" in found["rights"][1]
         assert f"GRANT pg_read_all_stats TO {role}" in found["sight of transactions"][1]
-        written = steps_of(admin_client.post(do("destination", "test_new"), destination_form(pg_database, **login)))
+        written = ask_test(admin_client, do("destination", "test_new"), destination_form(pg_database, **login)).steps
         assert written["rights"][0] == "failed"
         assert "CREATE SCHEMA" in written["rights"][1]
     finally:
@@ -101,13 +101,13 @@ def test_missing_rights_are_named_with_their_grants(admin_client: Client, pg_dat
 
 def test_destination_that_only_reads_fails_where_it_is_written(admin_client: Client, pg_database: PgDatabase) -> None:
     pg_database.execute(f'ALTER DATABASE "{pg_database.name}" SET default_transaction_read_only = on')
-    found = steps_of(admin_client.post(do("destination", "test_new"), destination_form(pg_database)))
+    found = ask_test(admin_client, do("destination", "test_new"), destination_form(pg_database)).steps
     assert list(found)[-1] == "write and delete"
     assert "may write" in found["write and delete"][1]
 
 
 def test_bucket_is_written_and_emptied(admin_client: Client, s3: S3Server, s3_bucket: Bucket) -> None:
-    found = steps_of(admin_client.post(do("destination", "test_new"), bucket_form(s3, s3_bucket.name)))
+    found = ask_test(admin_client, do("destination", "test_new"), bucket_form(s3, s3_bucket.name)).steps
     assert [*found] == [
         *("resolve", "connect", "TLS", "sign in", "list"),
         *("write", "multipart upload", "delete", "clock"),
@@ -126,36 +126,37 @@ def test_bucket_is_written_and_emptied(admin_client: Client, s3: S3Server, s3_bu
 def test_bucket_that_cannot_be_used_says_why(
     admin_client: Client, s3: S3Server, s3_bucket: Bucket, changes: dict[str, str], remedy: str
 ) -> None:
-    answer = admin_client.post(do("destination", "test_new"), bucket_form(s3, s3_bucket.name, **changes))
-    found = steps_of(answer)
+    answer = ask_test(admin_client, do("destination", "test_new"), bucket_form(s3, s3_bucket.name, **changes))
+    found = answer.steps
     assert list(found)[-1] == "sign in"
     assert remedy in found["sign in"][1]
-    assert WRONG not in answer.content.decode()
-    assert s3.secret_access_key not in answer.content.decode()
+    assert WRONG not in answer.text
+    assert s3.secret_access_key not in answer.text
 
 
 def test_secret_is_kept_for_a_test_at_the_same_place_only(
     admin_client: Client, source: Source, pg_database: PgDatabase
 ) -> None:
     form = source_form(pg_database, pgsql__password="")
-    found = steps_of(admin_client.post(do("source", "test", source.pk), form | {"pgsql__db_name": "postgres"}))
+    found = ask_test(admin_client, do("source", "test", source.pk), form | {"pgsql__db_name": "postgres"}).steps
     assert found["sign in"][0] == "ok"
 
-    answer = admin_client.post(do("source", "test", source.pk), form | {"pgsql__url": "thief.example"})
-    assert shown_by(answer)["mistakes"] == [
+    answer = ask_test(admin_client, do("source", "test", source.pk), form | {"pgsql__url": "thief.example"})
+    assert answer.mistakes == [
         ("password", "`url` changed: enter this again, as what is stored is not sent to another place.")
     ]
 
 
 def test_mistakes_are_told_before_anything_is_asked(admin_client: Client, pg_database: PgDatabase) -> None:
-    answer = admin_client.post(do("source", "test_new"), source_form(pg_database, pgsql__port="70000", pgsql__url=""))
-    assert {name for name, _ in shown_by(answer)["mistakes"]} == {"url", "port"}
+    form = source_form(pg_database, pgsql__port="70000", pgsql__url="")
+    answer = ask_test(admin_client, do("source", "test_new"), form)
+    assert {name for name, _ in answer.mistakes} == {"url", "port"}
 
 
 def test_variable_that_is_not_set_is_named(admin_client: Client, pg_database: PgDatabase) -> None:
     form = source_form(pg_database, pgsql__password__way="env", pgsql__password__env="SOURCE_NOT_SET")
-    answer = admin_client.post(do("source", "test_new"), form)
-    assert "SOURCE_NOT_SET is not set" in answer.content.decode()
+    answer = ask_test(admin_client, do("source", "test_new"), form)
+    assert "SOURCE_NOT_SET is not set" in answer.text
 
 
 def test_outcome_is_kept_until_the_connection_changes(
@@ -163,7 +164,7 @@ def test_outcome_is_kept_until_the_connection_changes(
 ) -> None:
     form = source_form(pg_database, pgsql__password="")
     changed = reverse("admin:migrations_app_source_change", args=(source.pk,))
-    steps_of(admin_client.post(do("source", "test", source.pk), form))
+    ask_test(admin_client, do("source", "test", source.pk), form)
     source.refresh_from_db()
     assert source.last_test is not None
     assert source.last_test["outcome"] == "warning"
@@ -181,7 +182,7 @@ def test_outcome_is_kept_until_the_connection_changes(
 def test_what_was_tested_before_it_was_saved_counts_as_tested(admin_client: Client, pg_database: PgDatabase) -> None:
     pg_database.execute("CREATE TABLE orders (id int)")
     form = source_form(pg_database)
-    admin_client.post(do("source", "test_new"), form)
+    ask_test(admin_client, do("source", "test_new"), form)
     admin_client.post(reverse("admin:migrations_app_source_add"), form)
     admin_client.post(reverse("admin:migrations_app_source_add"), form | {"name": "b", "pgsql__db_name": "postgres"})
     tested, other = Source.objects.order_by("-name")
@@ -193,7 +194,7 @@ def test_what_was_tested_before_it_was_saved_counts_as_tested(admin_client: Clie
 def test_who_may_not_change_a_source_tests_what_is_stored(source: Source, pg_database: PgDatabase) -> None:
     client = person("view_source", "test_connection")
     form = source_form(pg_database, pgsql__url="no-such-host.invalid")
-    assert steps_of(client.post(do("source", "test", source.pk), form))["resolve"][0] == "ok"
+    assert ask_test(client, do("source", "test", source.pk), form).steps["resolve"][0] == "ok"
     assert client.post(do("source", "test_new"), form).status_code == 403
 
 
@@ -207,21 +208,20 @@ def test_testing_is_a_permission_of_its_own(source: Source, permissions: tuple[s
 
 def test_tests_leave_threads_for_others(admin_client: Client, source: Source) -> None:
     with slots.one_of_few(), slots.one_of_few():
-        answer = admin_client.post(do("source", "test", source.pk))
-    assert "try again in half a minute" in answer.content.decode()
-    assert "tested" in shown_by(admin_client.post(do("source", "test", source.pk)))
+        answer = ask_test(admin_client, do("source", "test", source.pk))
+    assert "try again in half a minute" in answer.text
+    assert ask_test(admin_client, do("source", "test", source.pk)).verdict.startswith("warning")
 
 
 def test_no_answer_holds_a_secret(admin_client: Client, source: Source, pg_database: PgDatabase) -> None:
     secret: Any = pg_database.server.password
     form = source_form(pg_database, pgsql__password=secret, pgsql__port="")
     pages = [
-        admin_client.post(do("source", "test", source.pk), form),
-        admin_client.get(reverse("admin:migrations_app_source_change", args=(source.pk,))),
-        admin_client.get(reverse("admin:migrations_app_source_changelist")),
+        ask_test(admin_client, do("source", "test", source.pk), form).text,
+        admin_client.get(reverse("admin:migrations_app_source_change", args=(source.pk,))).content.decode(),
+        admin_client.get(reverse("admin:migrations_app_source_changelist")).content.decode(),
     ]
     for page in pages:
-        assert page.status_code == 200
-        assert secret not in page.content.decode()
-        assert source.secrets["password"] not in page.content.decode()
+        assert secret not in page
+        assert source.secrets["password"] not in page
     assert not Destination.objects.exists()

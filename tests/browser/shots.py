@@ -41,7 +41,7 @@ def _connection_test(page: Page, known: Known) -> None:
     visit(page, f"{_ADMIN}/source/{known['source']}/change/")
     page.get_by_role("button", name="Test connection").click()
     answer = page.locator("#dms-test-answer")
-    expect(answer.locator(".dms-step").first).to_be_visible(timeout=_ANSWER_MS)
+    expect(answer.locator("[data-dms-verdict]")).to_be_visible(timeout=_ANSWER_MS)
     answer.scroll_into_view_if_needed()
 
 

@@ -8,6 +8,7 @@ from playwright.sync_api import Page, expect
 
 from tests.browser.looking import NARROW, assert_accessible, at_width, tab_to, visit
 from tests.databases import PgDatabase
+from tests.relay import run_relay
 
 _SHOP = """
 CREATE SCHEMA sales;
@@ -63,6 +64,32 @@ def test_source_is_tested_and_mended_before_it_is_saved(page: Page, pg_database:
     visit(page, "/admin/migrations_app/source/")
     expect(page.locator("#result_list")).to_contain_text("warning")
     assert "wrong-and-secret" not in page.content()
+
+
+def test_step_shows_as_running_while_the_earlier_ones_stand_as_ok(page: Page, pg_database: PgDatabase) -> None:
+    _fill(page, pg_database)
+    with run_relay(pg_database.server.host, pg_database.server.port) as relay:
+        # The server falls silent in the step `role`.
+        relay.hold(b"pg_is_in_recovery")
+        page.locator("[name=pgsql__url]").fill("127.0.0.1")
+        page.locator("[name=pgsql__port]").fill(str(relay.port))
+        page.get_by_role("button", name=_TEST).click()
+        answer = page.locator("#dms-test-answer")
+        steps = answer.get_by_role("listitem")
+        running = steps.filter(has_text="running")
+        expect(running.filter(has_text="role")).to_be_visible()
+        expect(steps).to_have_count(6)
+        for name, outcome in (("resolve", "ok"), ("TLS", "warning"), ("sign in", "ok"), ("version", "ok")):
+            expect(steps.filter(has_text=name).first).to_contain_text(outcome)
+        expect(answer.locator("[data-dms-verdict]")).to_have_count(0)
+        expect(page.get_by_role("button", name=_TEST)).to_be_disabled()
+        # What is there stays where it is, so that it is read aloud once.
+        first = steps.first.element_handle()
+        relay.release()
+        expect(answer.locator("[data-dms-verdict]")).to_contain_text("It works; read the warnings.")
+    expect(running).to_have_count(0)
+    expect(steps).to_have_count(9)
+    assert first.evaluate("element => element === document.querySelector('#dms-test-answer li')")
 
 
 def test_secret_is_never_shown_and_asked_for_again_when_the_host_changes(page: Page, pg_database: PgDatabase) -> None:

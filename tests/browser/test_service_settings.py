@@ -24,14 +24,15 @@ def test_store_is_tested_before_it_is_saved_and_the_remedy_helps(
     test = page.get_by_role("button", name="Test the store of runs")
     test.click()
     steps = page.locator("#tested_dashboard_store li")
-    expect(steps).to_have_count(1)
     expect(steps.first).to_contain_text("the host name nowhere.invalid is unknown; check dashboard_store.url")
+    expect(steps).to_have_count(1)
+    expect(page.locator("#tested_dashboard_store [data-dms-verdict]")).to_contain_text("resolve failed")
 
     page.locator("#id_dashboard_store_url").fill(mongo.url)
     test.click()
     expect(steps).to_have_count(5)
-    expect(page.locator("#tested_dashboard_store .dms-good")).to_have_count(5)
-    expect(page.locator("#tested_dashboard_store")).to_contain_text("It is not saved yet")
+    expect(page.locator("#tested_dashboard_store .dms-step .dms-good")).to_have_count(5)
+    expect(page.locator("#tested_dashboard_store [data-dms-verdict]")).to_contain_text("not saved yet")
     with at_width(page, NARROW):
         assert_accessible(page)
 

@@ -5,6 +5,8 @@ import traceback
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from connectors.mapping import (
     MASK,
@@ -21,6 +23,7 @@ from connectors.mapping import (
     resolve,
     to_dict,
 )
+from connectors.mapping.address import servers_in_words
 from connectors.mapping.masks import keep_secrets
 from tests.mapping.samples import (
     S3_DESTINATION,
@@ -206,3 +209,28 @@ def test_a_mongo_address_is_a_secret() -> None:
     assert isinstance(source, MongoSource)
     assert SECRET in source.url.get_secret_value()
     assert SECRET not in repr(source)
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("mongodb://db.example", "db.example"),
+        ("mongodb+srv://user:word@cluster.example/shop?retryWrites=true", "cluster.example"),
+        ("user:word@db.example:27017", "db.example:27017"),
+        ("mongodb://a.example:27017,[2001:db8::1]:27018/?replicaSet=rs", "a.example:27017, [2001:db8::1]:27018"),
+        ("mongodb://user:12/345@db.example", ""),
+        ("mongodb://user:12?345@db.example", ""),
+        ("mongodb://%2Ftmp%2Fmongodb.sock", ""),
+        ("mongodb://user:word", ""),
+        ("env:MONGO_URL", ""),
+        ("env:MONGO_URL:-mongodb://db.example", ""),
+        ("", ""),
+    ],
+)
+def test_servers_of_an_address_are_told_where_they_are_sure(url: str, shown: str) -> None:
+    assert servers_in_words(url) == shown
+
+
+@given(login=st.text(), scheme=st.sampled_from(["mongodb://", "mongodb+srv://", ""]))
+def test_no_login_is_told_however_it_is_written(login: str, scheme: str) -> None:
+    assert servers_in_words(f"{scheme}{login}@db.example/shop?option=value") in {"", "db.example"}

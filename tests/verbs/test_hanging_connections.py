@@ -72,6 +72,23 @@ def test_step_that_hangs_is_named_and_the_next_ones_are_not_done() -> None:
     assert took_s < LIMIT_S + 1
 
 
+def test_steps_are_told_as_they_begin_and_as_they_end() -> None:
+    told: list[tuple[str, str]] = []
+    steps: list[Step] = []
+
+    def adding() -> module.Finding:
+        assert told[-1] == ("second", "running")
+        steps.append(Step("a part of it", "warning", "detail"))
+        return module.FAILED, "detail"
+
+    checks = {"first": lambda: (module.OK, "done"), "second": adding, "third": _never}
+    module.take_steps(checks, steps, tell=lambda step: told.append((step.name, step.outcome)))
+    assert told == [
+        *(("first", "running"), ("first", "ok")),
+        *(("second", "running"), ("a part of it", "warning"), ("second", "failed")),
+    ]
+
+
 def _sleeping() -> module.Finding:
     time.sleep(5)
     return module.OK, ""

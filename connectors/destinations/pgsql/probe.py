@@ -12,13 +12,15 @@ from connectors.destinations.pgsql.target import NAME_BYTES
 from connectors.mapping import PgsqlDestination as Config
 from connectors.postgres.errors import destination_side
 from connectors.postgres.probing import Probe, bounded
-from connectors.steps import FAILED, OK, WARNING, Finding
+from connectors.steps import FAILED, OK, WARNING, Finding, Tell, tell_nobody
 
 _ALL_CHECKS_SINCE = 14
 _CLOCK_TOLERANCE_S = 5.0
 
 
-def probe(config: Config, schema: str, *, label: str, options: Options | None = None) -> list[Step]:
+def probe(
+    config: Config, schema: str, *, label: str, options: Options | None = None, tell: Tell = tell_nobody
+) -> list[Step]:
     """Test a destination; ends with the first step that fails.
 
     Args:
@@ -26,8 +28,9 @@ def probe(config: Config, schema: str, *, label: str, options: Options | None = 
         schema: Where tables would be written.
         label: Who asks, for errors and application_name: a stream's or mapping's id.
         options: Timeouts; every statement ends within ten seconds at the latest.
+        tell: Told of the steps while they are taken.
     """
-    run = Probe(config, destination_side(label), bounded(options), read_only=False)
+    run = Probe(config, destination_side(label), bounded(options), read_only=False, tell=tell)
     return run.run(
         {
             "resolve": run.resolve,

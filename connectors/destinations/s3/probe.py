@@ -16,14 +16,22 @@ from connectors.destinations.s3.errors import ObjectChanged, ObjectMissing, Side
 from connectors.destinations.s3.target import STATE_DIRECTORY, encoded
 from connectors.errors import ConnectorError, DestinationError
 from connectors.mapping import S3Destination as Config
-from connectors.steps import FAILED, OK, WARNING, Finding
+from connectors.steps import FAILED, OK, WARNING, Finding, Tell, tell_nobody
 
 _WAIT_S = 10
 _CLOCK_TOLERANCE_S = 60
 _PORTS = {"http": 80, "https": 443}
 
 
-def probe(config: Config, kind: str, db_name: str, *, label: str, options: Options | None = None) -> list[Step]:
+def probe(
+    config: Config,
+    kind: str,
+    db_name: str,
+    *,
+    label: str,
+    options: Options | None = None,
+    tell: Tell = tell_nobody,
+) -> list[Step]:
     """Test a destination; ends with the first step that fails.
 
     Args:
@@ -32,9 +40,10 @@ def probe(config: Config, kind: str, db_name: str, *, label: str, options: Optio
         db_name: The source's database.
         label: Who asks, for errors: a stream's or mapping's id.
         options: Timeouts; every request ends within ten seconds at the latest.
+        tell: Told of the steps while they are taken.
     """
     run = _Probe(config, f"{encoded(kind)}/{encoded(db_name)}/", Side(label), options or Options())
-    return run.run()
+    return run.run(tell)
 
 
 class _Probe:
@@ -54,7 +63,7 @@ class _Probe:
         self._key = f"{prefix}{STATE_DIRECTORY}probe-{uuid.uuid4().hex[:12]}"
         self._upload_key = f"{self._key}-upload"
 
-    def run(self) -> list[Step]:
+    def run(self, tell: Tell) -> list[Step]:
         checks: dict[str, Callable[[], Finding]] = {
             "resolve": self._resolve,
             "connect": self._connect,
@@ -67,7 +76,7 @@ class _Probe:
             "clock": self._clock,
         }
         try:
-            return tests.take_steps(checks, [], leave=self._stopping.set)
+            return tests.take_steps(checks, [], leave=self._stopping.set, tell=tell)
         finally:
             if self._made is not None:
                 made = self._made

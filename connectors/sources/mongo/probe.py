@@ -14,14 +14,21 @@ from connectors.mongo_servers import servers_of
 from connectors.sources.mongo import looking
 from connectors.sources.mongo.errors import mapped
 from connectors.sources.mongo.session import Session, client_arguments
-from connectors.steps import FAILED, OK, WARNING, Finding
+from connectors.steps import FAILED, OK, WARNING, Finding, Tell, tell_nobody
 
 _CLOCK_TOLERANCE_S = 30.0
 #: Of `hello`: MongoDB 4.4.
 _OLDEST_WIRE = 9
 
 
-def probe(config: MongoSource, specs: Sequence[CollectionSpec], *, label: str, options: Options) -> list[Step]:
+def probe(
+    config: MongoSource,
+    specs: Sequence[CollectionSpec],
+    *,
+    label: str,
+    options: Options,
+    tell: Tell = tell_nobody,
+) -> list[Step]:
     """Test a source; ends with the first step that fails, but looks at every collection.
 
     Args:
@@ -29,8 +36,9 @@ def probe(config: MongoSource, specs: Sequence[CollectionSpec], *, label: str, o
         specs: The collections that are to be read.
         label: Who asks, for errors.
         options: Timeouts.
+        tell: Told of the steps while they are taken.
     """
-    return _Probe(config, label, options).run(specs)
+    return _Probe(config, label, options).run(specs, tell)
 
 
 class _Probe:
@@ -43,7 +51,7 @@ class _Probe:
         self._session = Session(config, label, options)
         self._servers: list[tuple[str, int, list[str]]] = []
 
-    def run(self, specs: Sequence[CollectionSpec]) -> list[Step]:
+    def run(self, specs: Sequence[CollectionSpec], tell: Tell) -> list[Step]:
         session = self._session
         steps: list[Step] = []
         last: dict[str, Callable[[], Finding]] = (
@@ -62,7 +70,7 @@ class _Probe:
             **last,
         }
         try:
-            return tests.take_steps(checks, steps, leave=session.cancel)
+            return tests.take_steps(checks, steps, leave=session.cancel, tell=tell)
         finally:
             session.close()
 

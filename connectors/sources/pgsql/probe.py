@@ -14,7 +14,7 @@ from connectors.postgres.probing import Probe, bounded
 from connectors.postgres.session import Session
 from connectors.sources.pgsql.catalog import Table, list_tables, load_sequence, load_table
 from connectors.sources.pgsql.dumping import query_columns, query_source
-from connectors.steps import FAILED, OK, WARNING, Finding
+from connectors.steps import FAILED, OK, WARNING, Finding, Tell, tell_nobody
 
 _CLOCK_TOLERANCE_S = 30.0
 #: Tables that are not looked at within this time are named as such.
@@ -28,7 +28,14 @@ WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f') AND NOT c.relispartition
 """
 
 
-def probe(config: PgsqlSource, specs: Sequence[TableSpec], *, label: str, options: Options | None = None) -> list[Step]:
+def probe(
+    config: PgsqlSource,
+    specs: Sequence[TableSpec],
+    *,
+    label: str,
+    options: Options | None = None,
+    tell: Tell = tell_nobody,
+) -> list[Step]:
     """Test a source; ends with the first step that fails, but looks at every table.
 
     Args:
@@ -36,8 +43,9 @@ def probe(config: PgsqlSource, specs: Sequence[TableSpec], *, label: str, option
         specs: The tables that are to be read.
         label: Who asks, for errors and application_name: a mapping's id.
         options: Timeouts; every statement ends within ten seconds at the latest.
+        tell: Told of the steps while they are taken.
     """
-    run = Probe(config, source_side(label), bounded(options), read_only=True)
+    run = Probe(config, source_side(label), bounded(options), read_only=True, tell=tell)
     return run.run(
         {
             "resolve": run.resolve,

@@ -19,15 +19,16 @@
     document.addEventListener("htmx:sendError", (event) => say(event, "The service cannot be reached; try again."));
     // A test is of what the form said then: after a change its answer would mislead. The answer may lie below the fold.
     const answer = () => document.getElementById("dms-test-answer");
-    document.addEventListener("htmx:afterSwap", (event) => {
-        if (event.detail.target === answer()) {
+    document.addEventListener("dms:tested", (event) => {
+        if (event.target === answer()) {
             answer().dataset.dmsTested = "";
             answer().scrollIntoView({ block: "nearest" });
         }
     });
     document.addEventListener("input", (event) => {
         const shown = answer();
-        if (shown && shown.dataset.dmsTested !== undefined && shown.closest("form").contains(event.target)) {
+        const isAbout = shown && (shown.dataset.dmsTested !== undefined || shown.querySelector("[data-dms-running]"));
+        if (isAbout && shown.closest("form").contains(event.target)) {
             delete shown.dataset.dmsTested;
             const note = document.createElement("p");
             note.className = "dms-faint";
@@ -36,6 +37,10 @@
         }
     });
     const say = (event, sentence) => {
+        // A test that broke off says so below the steps that it came to.
+        if (event.detail.target.querySelector("[data-dms-verdict]")) {
+            return;
+        }
         const note = document.createElement("p");
         note.className = "dms-note dms-note-bad";
         note.textContent = sentence;
