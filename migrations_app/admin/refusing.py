@@ -10,7 +10,7 @@ from connectors.mapping import MappingError
 from migrations_app.admin.posting import Refused
 from migrations_app.runs import AlreadyRunningError
 from migrations_app.secrets import SecretUnreadableError
-from migrations_app.verbs.checking import CheckGoesOnError
+from migrations_app.verbs.checking import CheckGoesOnError, NothingToCancelError
 
 
 @contextmanager
@@ -20,5 +20,7 @@ def refusing() -> Iterator[None]:
         yield
     except MappingError as error:
         raise Refused("; ".join(str(issue) for issue in error.issues)) from error
-    except (ConnectorError, SecretUnreadableError, AlreadyRunningError, CheckGoesOnError) as error:
+    except (ConnectorError, SecretUnreadableError, AlreadyRunningError) as error:
+        raise Refused(str(error)) from error
+    except (CheckGoesOnError, NothingToCancelError) as error:
         raise Refused(str(error)) from error
