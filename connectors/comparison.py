@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import Any, TypeVar
 
@@ -48,6 +48,47 @@ class Difference(StrEnum):
     CHANGED = "different"
     #: At the destination more than once, otherwise as at the source.
     REPEATED = "repeated"
+
+
+class Work(StrEnum):
+    """What a comparison is at."""
+
+    CONNECTING = "connecting"
+    #: The key is cut into ranges.
+    CUTTING = "cutting"
+    #: All rows are counted and hashed at both ends.
+    HASHING = "hashing"
+    #: Ranges that differ are looked through for the keys that do.
+    SEARCHING = "searching"
+
+
+@dataclass(slots=True)
+class ComparisonReport:
+    """What a comparison tells while it works; read by whoever shows it. Holds no key.
+
+    Attributes:
+        work: What is going on.
+        rows_expected: Estimate of the source's rows; None when unknown.
+        ranges: Key ranges of what is going on: all of them, or those that differ.
+        ranges_done: Those of them that were looked through.
+        hashed: The ends whose rows are counted and hashed: `source`, `destination`.
+        mismatches: Keys found so far that must not differ and do.
+    """
+
+    work: Work = Work.CONNECTING
+    rows_expected: int | None = None
+    ranges: int = 0
+    ranges_done: int = 0
+    hashed: tuple[str, ...] = ()
+    mismatches: int = 0
+
+    def begins(self, work: Work, ranges: int = 0) -> None:
+        """Say what begins, and of how many ranges."""
+        self.work, self.ranges, self.ranges_done = work, ranges, 0
+
+    def as_dict(self) -> dict[str, Any]:
+        """As JSON."""
+        return {**asdict(self), "work": self.work.value, "hashed": list(self.hashed)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +163,13 @@ class Comparison:
 
 
 def compare(
-    source: Comparable, destination: Comparable, schema: StreamSchema, mode: Mode, *, named_keys: int = 20
+    source: Comparable,
+    destination: Comparable,
+    schema: StreamSchema,
+    mode: Mode,
+    *,
+    named_keys: int = 20,
+    report: ComparisonReport | None = None,
 ) -> Comparison:
     """Compare both ends of a stream.
 
@@ -132,19 +179,27 @@ def compare(
         schema: As the source describes it.
         mode: Of the stream.
         named_keys: How many differing keys are named; the search ends when so many mismatches are found.
+        report: Told how far it is.
     """
-    return _Comparing(source, destination, schema, mode, named_keys).run()
+    return _Comparing(source, destination, schema, mode, named_keys, report or ComparisonReport()).run()
 
 
 class _Comparing:
     """One comparison under way."""
 
     def __init__(
-        self, source: Comparable, destination: Comparable, schema: StreamSchema, mode: Mode, named_keys: int
+        self,
+        source: Comparable,
+        destination: Comparable,
+        schema: StreamSchema,
+        mode: Mode,
+        named_keys: int,
+        report: ComparisonReport,
     ) -> None:
         self._source = source
         self._destination = destination
         self._named_keys = named_keys
+        self._report = report
         self._columns = _shared_columns(source, destination, schema)
         known = {column.name for column in schema.columns}
         offered = [column.name for column in schema.columns if column.name in source.column_names]
@@ -159,8 +214,11 @@ class _Comparing:
         found = self._found
         if not self._can_compare():
             return found
+        self._report.rows_expected = self._source.estimated_rows
+        self._report.begins(Work.CUTTING)
         ranges = self._ranges()
-        ours, theirs = self._both(lambda end: end.digests(self._columns, ranges))
+        self._report.begins(Work.HASHING, len(ranges))
+        ours, theirs = self._both(lambda end: self._hashed(end, ranges))
         found.source_rows = sum(digest.rows for digest in ours)
         found.destination_rows = sum(digest.rows for digest in theirs)
         differing = [
@@ -171,6 +229,11 @@ class _Comparing:
         elif differing:
             found.reasons.append(_unnamed(found, ours, theirs))
         self._judge()
+        return found
+
+    def _hashed(self, end: Comparable, ranges: Sequence[KeyRange]) -> list[Digest]:
+        found = end.digests(self._columns, ranges)
+        self._report.hashed += ("source" if end is self._source else "destination",)
         return found
 
     def _can_compare(self) -> bool:
@@ -195,7 +258,9 @@ class _Comparing:
             return ask(self._source), theirs.result()
 
     def _drill_all(self, differing: Sequence[tuple[KeyRange, Digest, Digest]]) -> None:
+        self._report.begins(Work.SEARCHING, len(differing))
         for number, (key_range, mine, their) in enumerate(differing):
+            self._report.ranges_done = number
             for difference in self._drill(key_range, mine, their):
                 self._add(difference)
                 if self._found.mismatches >= self._named_keys > 0:
@@ -236,6 +301,7 @@ class _Comparing:
         """Count a key, and name it when it is among the first; a mismatch takes the place of an allowed extra."""
         found = self._found
         found.counts[each.difference] += 1
+        self._report.mismatches += not found.is_allowed(each.difference)
         if len(found.differing) < self._named_keys:
             found.differing.append(each)
         elif not found.is_allowed(each.difference):

@@ -42,6 +42,9 @@ _WORDS = {
     "backfill": "reading a range again",
     "compact": "merging small files",
 }
+#: The phase in which the rows that are expected are those that are read. In others the number is an estimate of
+#: something else, and a share of it would mislead.
+_COUNTABLE = "copy"
 _FIELDS = tuple(field.name for field in RunProgress._meta.concrete_fields if not field.primary_key)
 
 
@@ -64,6 +67,36 @@ class CommitRow:
     updated: int
     deleted: int
     byte_count: int
+
+
+@dataclass(frozen=True, slots=True)
+class HowFar:
+    """How far a first copy is, by an estimate of its rows.
+
+    Attributes:
+        percent: As people read it, and not all of it before it is; None where nobody can say.
+        seconds_left: At the present rate; None where nobody can say.
+    """
+
+    percent: int | None = None
+    seconds_left: float | None = None
+
+
+def how_far(phase: str, done: int | None, expected: int | None, rows_per_s: float | None) -> HowFar:
+    """How far a run is, everywhere that is shown.
+
+    Args:
+        phase: What goes on.
+        done: Rows of the first copy that are durable, those of earlier runs too; None when that is not known.
+        expected: Estimate of all its rows; None or 0 when there is none.
+        rows_per_s: Over the last while; None or 0 when nothing has moved.
+    """
+    if phase_alone(phase) != _COUNTABLE or done is None or not expected or expected < 0:
+        return HowFar()
+    # An estimate that has been reached does not mean that it is done.
+    percent = max(0, min(99, 100 * done // expected))
+    is_told = rows_per_s is not None and rows_per_s > 0 and done < expected
+    return HowFar(percent, (expected - done) / rows_per_s if is_told and rows_per_s else None)
 
 
 def phase_words(phase: str) -> str:

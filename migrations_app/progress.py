@@ -11,7 +11,7 @@ from rich.live import Live
 from rich.text import Text
 
 from migrations_app.formats import human_bytes, human_seconds
-from migrations_app.live import phase_words
+from migrations_app.live import how_far, phase_words
 from migrations_app.runner import Progress
 
 _PLAIN_EVERY_S = 5.0
@@ -67,13 +67,7 @@ class Display:
             parts += [f"{run.read:,} row{'s' if run.read > 1 else ''}", f"{run.read / seconds:,.0f} rows/s"]
         if report.bytes_moved:
             parts.append(f"{human_bytes(report.bytes_moved)} moved")
-        left = _seconds_left(run.read, report.rows_expected, seconds) if report.phase == "copy" else None
+        left = how_far(report.phase, run.read, report.rows_expected, run.read / seconds).seconds_left
         if left is not None:
             parts.append(f"about {human_seconds(left)} left")
         return ", ".join(parts)
-
-
-def _seconds_left(done: int, expected: int | None, seconds: float) -> float | None:
-    if not expected or not done or done >= expected:
-        return None
-    return (expected - done) * seconds / done

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -40,34 +40,72 @@ def stacked_bars(
     """
     write = _WRITERS[unit]
     heading, names = slots
-    data = {
-        "labels": list(names),
-        "datasets": [
-            {"label": each.name, "data": list(each.values), "backgroundColor": f"var({each.colour})"} for each in series
-        ],
-    }
     columns = [each.values for each in series]
+    return bars(
+        label,
+        names,
+        [{"label": each.name, "data": list(each.values), "backgroundColor": f"var({each.colour})"} for each in series],
+        columns=[heading, *(each.name for each in series)],
+        rows=[[name, *map(write, values)] for name, *values in zip(names, *columns, strict=True)],
+        options=_OPTIONS,
+    ) | {"unit": unit}
+
+
+def bars(
+    label: str,
+    names: Sequence[str],
+    datasets: Sequence[Mapping[str, Any]],
+    *,
+    columns: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    options: Mapping[str, Any],
+) -> dict[str, Any]:
+    """What templates/parts/chart.html needs.
+
+    Args:
+        label: What it shows.
+        names: Of the bars.
+        datasets: As Chart.js has them.
+        columns: Headings of the same as a table.
+        rows: Of that table.
+        options: As `bar_options` makes them.
+    """
     return {
         "kind": "bar",
         "label": label,
-        "unit": unit,
-        "data": json.dumps(data),
-        "options": json.dumps(_OPTIONS),
-        "columns": [heading, *(each.name for each in series)],
-        "rows": [[name, *map(write, values)] for name, *values in zip(names, *columns, strict=True)],
+        "data": json.dumps({"labels": list(names), "datasets": list(datasets)}),
+        "options": json.dumps(options),
+        "columns": list(columns),
+        "rows": list(rows),
     }
 
 
-_OPTIONS: dict[str, Any] = {
-    "animation": False,
-    "responsive": True,
-    "maintainAspectRatio": False,
-    "interaction": {"mode": "index", "intersect": False},
-    "datasets": {"bar": {"categoryPercentage": 0.86, "barPercentage": 1, "maxBarThickness": 40}},
-    # The legend is HTML beside the chart, with the sums.
-    "plugins": {"legend": {"display": False}},
-    "scales": {
-        "x": {"stacked": True, "grid": {"display": False}, "ticks": {"maxRotation": 0, "autoSkipPadding": 12}},
-        "y": {"stacked": True, "beginAtZero": True, "grid": {}, "ticks": {"precision": 0, "maxTicksLimit": 5}},
-    },
-}
+def bar_options(
+    *, thickest: int, share: float, x_ticks: Mapping[str, Any], y_ticks: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Options of Chart.js for bars that stand on each other and do not move.
+
+    Args:
+        thickest: A bar's greatest width in pixels.
+        share: Of its place that a bar takes.
+        x_ticks: Of the axis with the names.
+        y_ticks: Of the axis with the values.
+    """
+    return {
+        "animation": False,
+        "responsive": True,
+        "maintainAspectRatio": False,
+        "interaction": {"mode": "index", "intersect": False},
+        "datasets": {"bar": {"categoryPercentage": share, "barPercentage": 1, "maxBarThickness": thickest}},
+        # The legend is HTML beside the chart, with the sums.
+        "plugins": {"legend": {"display": False}},
+        "scales": {
+            "x": {"stacked": True, "grid": {"display": False}, "ticks": dict(x_ticks)},
+            "y": {"stacked": True, "beginAtZero": True, "grid": {}, "ticks": {"maxTicksLimit": 5, **y_ticks}},
+        },
+    }
+
+
+_OPTIONS = bar_options(
+    thickest=40, share=0.86, x_ticks={"maxRotation": 0, "autoSkipPadding": 12}, y_ticks={"precision": 0}
+)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib import admin, messages
+from django.db.models import Q
 from django.http import HttpRequest
 from django.urls import reverse
 
@@ -15,7 +16,7 @@ from migrations_app.admin.refusing import refusing
 from migrations_app.admin.selected import each_of
 from migrations_app.admin.stream_actions import RUN, name_of, refuse_unless_startable, stop_streams
 from migrations_app.models import Mapping, Stream
-from migrations_app.verbs import cloning, pausing
+from migrations_app.verbs import checking, cloning, pausing
 
 
 class MappingActions:
@@ -86,6 +87,14 @@ class MappingActions:
             message = f"{mapping} has no stream to compare; run it first, or wait for the data checks that go on."
             raise Refused(message)
         return f"The data check of {begun} streams has begun, one after the other; each stream's page shows its result."
+
+    @posted(RUN)
+    def cancel_checks(self, request: HttpRequest, mapping: Mapping) -> str:
+        """End the data checks of its streams, those that wait for their turn too."""
+        with refusing():
+            cancelled = checking.cancel(Q(mapping=mapping.pk), name_of(request.user))
+        noun = "data check ends" if cancelled == 1 else "data checks end"
+        return f"{cancelled} {noun} within seconds; what is read at both ends is given up."
 
     @posted("migrations_app.add_mapping")
     def clone(self, request: HttpRequest, mapping: Mapping) -> Done:

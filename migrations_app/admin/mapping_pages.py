@@ -31,6 +31,7 @@ from migrations_app.settings_io import schedule_settings
 from migrations_app.standing.gathering import verdicts
 from migrations_app.standing.judging import Standing, Verdict, of_mapping
 from migrations_app.templatetags.dms import ago, count
+from migrations_app.verbs import checking
 
 VIEW = "migrations_app.view_mapping"
 _STREAMS_PER_PAGE = 50
@@ -213,6 +214,7 @@ def _live(request: HttpRequest, mapping: Mapping) -> dict[str, Any]:
     return standing | {
         "sums": sums,
         "paused": active.filter(paused=True).count(),
+        "is_checking": checking.goes_on(Q(mapping=mapping.pk)),
         "specs": schedules[:_LISTED_SPECS],
         "has_more_specs": len(specs) > _LISTED_SPECS,
         "is_held_back": not is_scheduling and any(schedule for _, schedule in schedules),

@@ -11,7 +11,7 @@ from migrations_app.admin.posting import Refused
 from migrations_app.admin.slots import BusyError, one_of_few
 from migrations_app.runs import AlreadyRunningError
 from migrations_app.secrets import SecretUnreadableError
-from migrations_app.verbs.checking import CheckGoesOnError
+from migrations_app.verbs.checking import CheckGoesOnError, NothingToCancelError
 
 
 @contextmanager
@@ -21,7 +21,9 @@ def refusing() -> Iterator[None]:
         yield
     except MappingError as error:
         raise Refused("; ".join(str(issue) for issue in error.issues)) from error
-    except (ConnectorError, SecretUnreadableError, AlreadyRunningError, CheckGoesOnError, BusyError) as error:
+    except (ConnectorError, SecretUnreadableError, BusyError) as error:
+        raise Refused(str(error)) from error
+    except (AlreadyRunningError, CheckGoesOnError, NothingToCancelError) as error:
         raise Refused(str(error)) from error
 
 

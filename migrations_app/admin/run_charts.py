@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -10,21 +9,11 @@ from typing import Any
 from django.utils import timezone
 
 from migrations_app import formats
+from migrations_app.admin.charts import bar_options, bars
 from migrations_app.history import PastRun
 from migrations_app.templatetags.dms import zone_name
 
-_OPTIONS: dict[str, Any] = {
-    "animation": False,
-    "responsive": True,
-    "maintainAspectRatio": False,
-    "interaction": {"mode": "index", "intersect": False},
-    "datasets": {"bar": {"categoryPercentage": 0.9, "barPercentage": 1, "maxBarThickness": 24}},
-    "plugins": {"legend": {"display": False}},
-    "scales": {
-        "x": {"stacked": True, "grid": {"display": False}, "ticks": {"display": False}},
-        "y": {"stacked": True, "beginAtZero": True, "grid": {}, "ticks": {"maxTicksLimit": 5}},
-    },
-}
+_OPTIONS = bar_options(thickest=24, share=0.9, x_ticks={"display": False}, y_ticks={})
 _ROW_SERIES = (
     ("inserted", "--dms-chart-succeeded"),
     ("updated", "--dms-chart-rows"),
@@ -74,17 +63,11 @@ def _chart(
     columns: Sequence[tuple[str, Callable[[PastRun], str]]],
 ) -> dict[str, Any]:
     names = [_moment(run) for run in runs]
-    return {
-        "kind": "bar",
-        "label": label,
-        "data": json.dumps({"labels": names, "datasets": series}),
-        "options": json.dumps(_OPTIONS),
-        "columns": ["begun", *(name for name, _ in columns)],
-        "rows": [
-            [name, *(write(run) for _, write in columns)]
-            for name, run in zip(reversed(names), reversed(runs), strict=True)
-        ],
-    }
+    rows = [
+        [name, *(write(run) for _, write in columns)] for name, run in zip(reversed(names), reversed(runs), strict=True)
+    ]
+    headings = ["begun", *(name for name, _ in columns)]
+    return bars(label, names, series, columns=headings, rows=rows, options=_OPTIONS)
 
 
 def _moment(run: PastRun) -> str:

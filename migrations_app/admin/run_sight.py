@@ -18,7 +18,7 @@ from django.utils import timezone
 
 from migrations_app.enums import RunState
 from migrations_app.error_guide import Guide, Side, guide_of
-from migrations_app.live import CommitRow, commit_rows, phase_alone, phase_words
+from migrations_app.live import CommitRow, HowFar, commit_rows, how_far, phase_alone, phase_words
 from migrations_app.models import Run, RunProgress
 
 _FAILED_CASTS = "failed_casts."
@@ -136,25 +136,18 @@ class RunSight:
     @property
     def seconds_left(self) -> float | None:
         """Of a first copy whose size is estimated; None where nobody can say."""
-        expected, done = self.run.rows_expected, self.rows_done
-        rate = self.rows_per_s
-        if done is None or not expected or not rate or done >= expected:
-            return None
-        return (expected - done) / rate
-
-    @property
-    def rows_done(self) -> int | None:
-        """Rows of the first copy that are durable, those of earlier runs too; None when none is under way."""
-        before = self.progress.rows_before if self.progress else None
-        if not self.is_active or before is None or self._phase != "copy":
-            return None
-        return before + self.run.read
+        return self._far.seconds_left
 
     @property
     def percent_done(self) -> int | None:
         """The same as a share of the estimate."""
-        done, expected = self.rows_done, self.run.rows_expected
-        return None if done is None or not expected else min(99, 100 * done // expected)
+        return self._far.percent
+
+    @property
+    def _far(self) -> HowFar:
+        before = self.progress.rows_before if self.progress else None
+        done = None if before is None or not self.is_active else before + self.run.read
+        return how_far(self._phase, done, self.run.rows_expected, self.rows_per_s)
 
     @property
     def rows_per_s(self) -> float | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
+from django.db.models import Q
 from django.http import HttpRequest
 
 from migrations_app import runs, starting
@@ -10,7 +11,7 @@ from migrations_app.admin.posting import Done, Refused, posted
 from migrations_app.admin.refusing import refusing
 from migrations_app.enums import ACTIVE_STATES, RunState, TriggerKind
 from migrations_app.models import Mapping, Run, Stream
-from migrations_app.verbs import pausing
+from migrations_app.verbs import checking, pausing
 
 RUN = "migrations_app.run_mapping"
 #: Ends of a run after which the same can be tried again.
@@ -79,6 +80,13 @@ class StreamActions:
             starting.check_startable(stream.mapping)
             starting.start_check(stream, requested_by=name_of(request.user))
         return "The data check has begun. It may take minutes; its result appears on this page."
+
+    @posted(RUN)
+    def cancel_check(self, request: HttpRequest, stream: Stream) -> str:
+        """End its data check."""
+        with refusing():
+            checking.cancel(Q(pk=stream.pk), name_of(request.user))
+        return f"The data check of {stream} ends within seconds; what it reads at both ends is given up."
 
 
 def run_stream(stream: Stream, requested_by: str) -> str:

@@ -15,18 +15,18 @@ from connectors.mapping import EVERY_TABLE
 from connectors.mapping.cron import SELF_MANAGED
 from migrations_app import history
 from migrations_app.admin.audit import visible
+from migrations_app.admin.data_checks import check_of
 from migrations_app.admin.pages import fragment, page
 from migrations_app.admin.posting import shown, url_of
 from migrations_app.admin.run_charts import duration_chart, rows_chart, strip_of
 from migrations_app.admin.stream_actions import active_run
 from migrations_app.enums import ACTIVE_STATES, Noun
-from migrations_app.models import AuditEntry, DataCheck, Destination, Run, SpecRow, Stream
+from migrations_app.models import AuditEntry, Destination, Run, SpecRow, Stream
 from migrations_app.models.specs import SPEC_ROWS
 from migrations_app.scheduling import words
 from migrations_app.settings_io import schedule_settings
 from migrations_app.standing.gathering import verdict
 from migrations_app.standing.places import place_of
-from migrations_app.verbs import checking
 
 VIEW = "migrations_app.view_stream"
 _LISTED_RUNS = 10
@@ -69,7 +69,8 @@ class StreamPages:
         now = _live(found)
         if request.GET.get("seen") != now["seen"]:
             return HttpResponse(headers={"HX-Refresh": "true"})
-        return fragment(request, "parts/stream_live.html", stream=found, **now)
+        sees_places = request.user.has_perm("migrations_app.view_checkpoint")
+        return fragment(request, "parts/stream_live.html", is_piece=True, stream=found, sees_places=sees_places, **now)
 
 
 def _found(pk: Any) -> Stream | None:
@@ -83,14 +84,18 @@ def _found(pk: Any) -> Stream | None:
 def _live(stream: Stream) -> dict[str, Any]:
     newest = Run.objects.filter(stream=stream).order_by("-created_at").first()
     run = newest if newest is not None and newest.state in ACTIVE_STATES else active_run(stream)
-    check: DataCheck | None = getattr(stream, "data_check", None)
-    is_checking = check is not None and checking.is_going_on(check)
+    check = check_of(stream)
+    is_checking = check is not None and check["is_going_on"]
+    # Either may begin and end between two looks.
+    seen = [newest.pk, newest.state] if newest is not None else []
+    seen += [is_checking, *([check["row"].finished_at] if check is not None else [])]
     return {
         "verdict": verdict(stream),
         "run": run,
         "is_busy": run is not None or is_checking,
-        # A run may begin and end between two looks.
-        "seen": f"{newest.pk} {newest.state} {is_checking}" if newest is not None else f"{is_checking}",
+        "check": check,
+        "is_checking": is_checking,
+        "seen": " ".join(map(str, seen)),
     }
 
 
@@ -117,7 +122,6 @@ def _context(request: HttpRequest, stream: Stream) -> dict[str, Any]:
         "runs_url": f"{reverse('admin:migrations_app_run_changelist')}?{urlencode({'stream__id__exact': stream.pk})}",
         "last_failed": bool(runs) and runs[-1].state in {"failed", "lost", "stopped"},
         "changes": history.schema_changes(stream),
-        "check": _check(stream),
         "audit": audit_of("stream", str(stream.pk), sees_rows=sees_places) if sees_audit else None,
         **_live(stream),
     }
@@ -148,38 +152,3 @@ def audit_of(target_type: str, target_id: str, *, sees_rows: bool) -> list[Audit
     for entry in entries:
         entry.details = visible(entry.details, sees_rows=sees_rows)
     return entries
-
-
-def _check(stream: Stream) -> dict[str, Any] | None:
-    """The last data check in words."""
-    check: DataCheck | None = getattr(stream, "data_check", None)
-    if check is None:
-        return None
-    why_none = checking.why_none(check)
-    result = check.result
-    figures = [
-        (name, result[key])
-        for name, key in _FIGURES.items()
-        if isinstance(result.get(key), int) and (result[key] or key.endswith("_rows"))
-    ]
-    return {
-        "row": check,
-        "is_going_on": check.finished_at is None and not why_none,
-        "why_none": why_none,
-        "figures": figures,
-        "error": result.get("error", ""),
-        "reasons": result.get("reasons", []),
-        "notes": result.get("notes", []),
-        "keys": result.get("differing_keys", []),
-        "seconds": result.get("seconds"),
-    }
-
-
-_FIGURES = {
-    "rows at the source": "source_rows",
-    "rows at the destination": "destination_rows",
-    "missing at the destination": "missing",
-    "only at the destination": "extra",
-    "different": "different",
-    "more than once": "repeated",
-}

@@ -6,7 +6,7 @@ from typing import Any
 
 from django.contrib import admin
 from django.core.exceptions import PermissionDenied
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.utils import timezone
 
@@ -39,6 +39,16 @@ class HeartbeatAdmin(ReadOnlyAdmin):
     def outlook(self, request: HttpRequest) -> HttpResponseBase:
         """The part of the home page that is asked for every minute."""
         return self._piece(request, "parts/home_outlook.html", home.outlook)
+
+    @shown("migrations_app.view_run", on_list=True)
+    def charts(self, request: HttpRequest) -> HttpResponseBase:
+        """The charts of the home page; nothing where the page shows these already."""
+        if not home.may_see(request):
+            raise PermissionDenied
+        found = home.charts(request)
+        if request.GET.get("seen") == found["history_mark"]:
+            return HttpResponse(status=204, headers={"Cache-Control": "no-store"})
+        return fragment(request, "parts/home_history.html", **found)
 
     def _piece(self, request: HttpRequest, template: str, find: Any) -> HttpResponseBase:
         if not home.may_see(request):

@@ -15,8 +15,11 @@ class DataCheck(models.Model):
 
     Attributes:
         finished_at: Empty while it goes on.
-        verdict: equal, different or unknown; empty while it goes on.
+        verdict: equal, different, unknown or cancelled; empty while it goes on.
         result: What the comparison found, as `verify_migration --json` prints it. Its keys are values of rows.
+        progress: How far it is, as `ComparisonReport.as_dict`; empty before its turn. Holds no key.
+        heard_at: The last sign of life of its process.
+        stop_requested, stop_requested_by: Somebody wants it to end, and who.
     """
 
     stream = models.OneToOneField(Stream, on_delete=models.CASCADE, related_name="data_check", primary_key=True)
@@ -25,6 +28,10 @@ class DataCheck(models.Model):
     finished_at = models.DateTimeField(null=True, blank=True)
     verdict = models.CharField(max_length=20, blank=True)
     result: models.JSONField[Any, Any] = models.JSONField(default=dict, blank=True)
+    progress: models.JSONField[Any, Any] = models.JSONField(default=dict, blank=True)
+    heard_at = models.DateTimeField(null=True, blank=True)
+    stop_requested = models.BooleanField(default=False)
+    stop_requested_by = models.CharField(max_length=150, blank=True)
     owner_host = models.CharField(max_length=255, blank=True)
     owner_boot_id = models.CharField(max_length=64, blank=True)
     owner_pid = models.IntegerField(null=True, blank=True)

@@ -10,13 +10,8 @@ from typing import Any
 from django.db.models import Count, F
 
 from migrations_app.enums import ACTIVE_STATES, RunState
-from migrations_app.live import phase_alone, phase_words
+from migrations_app.live import how_far, phase_alone, phase_words
 from migrations_app.models import Run
-
-#: The phase in which the rows that are expected are those that are read. In others the number is an estimate of
-#: something else, and a share of it would mislead.
-_COUNTABLE = "copy"
-_ALL_BUT_ALL = 0.99
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,8 +24,7 @@ class Working:
         seconds: Since it began.
         rows: Read so far, of those that are committed.
         rows_per_s: Over the last commits; None before there is one.
-        share: Of the rows of a first copy, from 0 to 1, those that earlier runs brought included; None where that is
-            not known.
+        percent: Of the rows of a first copy, those that earlier runs brought included; None where that is not known.
         left_s: How long the rest takes at this rate; None where that is not known.
         is_stopping: Somebody asked it to stop.
     """
@@ -42,14 +36,9 @@ class Working:
     seconds: float
     rows: int
     rows_per_s: float | None
-    share: float | None
+    percent: int | None
     left_s: float | None
     is_stopping: bool
-
-    @property
-    def percent(self) -> int | None:
-        """The share as people read it; not all of it before it is."""
-        return None if self.share is None else int(self.share * 100)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +80,8 @@ def look(now: datetime, limit: int = 20) -> AtWork:
 
 def _working(run: Any, now: datetime) -> Working:
     seconds = max(0.0, (now - (run.started_at or run.created_at)).total_seconds())
-    share, left_s = _how_far(run)
+    done = None if run.rows_before is None else run.rows_before + run.read
+    far = how_far(run.phase, done, run.rows_expected, run.rate)
     return Working(
         run=run.pk,
         stream=run.stream_id,
@@ -100,18 +90,7 @@ def _working(run: Any, now: datetime) -> Working:
         seconds=seconds,
         rows=run.read,
         rows_per_s=run.rate,
-        share=share,
-        left_s=left_s,
+        percent=far.percent,
+        left_s=far.seconds_left,
         is_stopping=run.stop_requested,
     )
-
-
-def _how_far(run: Any) -> tuple[float | None, float | None]:
-    """Share and seconds left, by the rules of the run's own page."""
-    expected = run.rows_expected if phase_alone(run.phase) == _COUNTABLE else None
-    if run.rows_before is None or not expected:
-        return None, None
-    done = run.rows_before + run.read
-    left_s = (expected - done) / run.rate if run.rate and done < expected else None
-    # An estimate that has been reached does not mean that it is done.
-    return min(_ALL_BUT_ALL, done / expected), left_s

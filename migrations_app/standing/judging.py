@@ -14,8 +14,13 @@ from enum import StrEnum
 from migrations_app.enums import RunState, StopReason
 from migrations_app.formats import human_age
 
-#: A due time, or a queued run, that nobody has taken for longer is late; as long as the scheduler may be silent.
+#: A due time that nobody has taken for longer is late, and so is a process that is silent for longer, whatever the
+#: schedule: as long as the scheduler may be silent.
 LATE_AFTER_S = 180.0
+#: In line for a worker a run may stand for this share of the time between two due times, within bounds: a thousand
+#: streams that are due each midnight cannot all begin at once, and one that is due each minute is not to wait for ten.
+_WAITING_SHARE = 0.1
+_WAITING_AT_MOST_S = 3600.0
 
 
 class Standing(StrEnum):
@@ -177,7 +182,7 @@ def _active(facts: Facts, run: ActiveRun, now: datetime) -> Verdict:
     if run.state == RunState.QUEUED:
         waited = (now - run.created_at).total_seconds()
         reason = f"Its run has waited for a worker for {human_age(max(0.0, waited))}{after}."
-        if waited > LATE_AFTER_S:
+        if waited > _may_wait_s(facts):
             return Verdict(Standing.LATE, reason, _WAITS)
         return Verdict(Standing.QUEUED, reason)
     since = human_age(max(0.0, (now - (run.started_at or run.created_at)).total_seconds()))
@@ -191,6 +196,13 @@ def _active(facts: Facts, run: ActiveRun, now: datetime) -> Verdict:
     late = "; it was due again meanwhile, and that time was skipped" if skipped else ""
     failed = f"; before it {_failures(facts.failures_in_row)}" if facts.failures_in_row else ""
     return Verdict(Standing.RUNNING, f"Its run {began} {since} ago{late}{failed}{after}.")
+
+
+def _may_wait_s(facts: Facts) -> float:
+    if facts.next_due_at is None or facts.last_due_at is None:
+        return LATE_AFTER_S
+    interval_s = (facts.next_due_at - facts.last_due_at).total_seconds()
+    return min(_WAITING_AT_MOST_S, max(LATE_AFTER_S, interval_s * _WAITING_SHARE))
 
 
 def _at_rest(facts: Facts, now: datetime) -> Verdict | None:

@@ -34,6 +34,7 @@ _TONES: dict[str, tuple[str, str]] = {
     "late": ("warning", "schedule"),
     "warning": ("warning", "warning"),
     "stopped": ("warning", "stop_circle"),
+    "cancelled": ("warning", "stop_circle"),
     "failed": ("bad", "error"),
     "failing": ("bad", "error"),
     "different": ("bad", "error"),

@@ -89,12 +89,12 @@ def test_run_tells_rate_share_and_rest_where_they_are_known() -> None:
     found = at_work.look(now)
 
     first, resumed, following, past, silent, stopping = found.runs
-    assert (first.run, first.doing, first.rows_per_s, first.share) == (known.pk, "first copy", 10.0, 0.25)
+    assert (first.run, first.doing, first.rows_per_s, first.percent) == (known.pk, "first copy", 10.0, 25)
     assert first.left_s == pytest.approx(300)
     assert [resumed.percent, resumed.left_s] == [50, pytest.approx(200)], "what earlier runs copied counts"
-    assert (following.rows_per_s, following.share, following.left_s) == (10.0, None, None)
+    assert (following.rows_per_s, following.percent, following.left_s) == (10.0, None, None)
     assert (past.percent, past.left_s) == (99, None), "an estimate that was passed promises nothing"
-    assert (silent.share, silent.rows_per_s) == (None, None)
+    assert (silent.percent, silent.rows_per_s) == (None, None)
     assert (stopping.doing, stopping.is_stopping) == ("stopping at its last commit", True)
     assert (found.running, found.queued, found.is_idle) == (6, 1, False)
 

@@ -30,6 +30,8 @@ pytestmark = pytest.mark.django_db
 HOME = "/admin/"
 NOW = reverse("admin:migrations_app_heartbeat_see_now")
 OUTLOOK = reverse("admin:migrations_app_heartbeat_see_outlook")
+CHARTS = reverse("admin:migrations_app_heartbeat_see_charts")
+PIECES = (NOW, OUTLOOK, CHARTS)
 
 
 def text_of(client: Client, address: str = HOME) -> str:
@@ -77,15 +79,15 @@ def test_account_without_a_role_is_told_to_ask_for_one(client: Client, permissio
 
     assert "Ask an administrator for a role" in page
     assert stream.unique_id not in page
-    assert [client.get(address).status_code for address in (NOW, OUTLOOK)] == [403, 403]
+    assert [client.get(address).status_code for address in PIECES] == [403] * 3
 
 
 def test_nobody_sees_anything_without_signing_in(client: Client) -> None:
-    assert [client.get(address).status_code for address in (HOME, NOW, OUTLOOK)] == [302, 302, 302]
+    assert [client.get(address).status_code for address in (HOME, *PIECES)] == [302] * 4
 
 
 def test_pieces_only_show(admin_client: Client) -> None:
-    assert [admin_client.post(address).status_code for address in (NOW, OUTLOOK)] == [405, 405]
+    assert [admin_client.post(address).status_code for address in PIECES] == [405] * 3
 
 
 def test_charts_hold_what_ended(admin_client: Client) -> None:
@@ -123,6 +125,42 @@ def test_figures_of_a_chart_are_a_table_too(admin_client: Client) -> None:
     assert moved["rows"][-1][1] == "5.6 MB"
     assert len(rows["rows"]) == 14
     assert '<th scope="row">' in text_of(admin_client)
+
+
+def test_charts_are_sent_again_only_when_they_have_changed(admin_client: Client) -> None:
+    turn_on("Asia/Kolkata")
+    stream = make_stream()
+    make_run(stream, state=RunState.SUCCEEDED, finished_at=timezone.now(), inserted=1234)
+
+    def mark_of(text: str) -> str:
+        (found,) = re.findall(r'data-mark="([0-9a-f]+)"', text)
+        return str(found)
+
+    mark = mark_of(text_of(admin_client))
+    # An hour may have begun between the two.
+    mark = (
+        mark
+        if (same := admin_client.get(CHARTS, {"seen": mark})).status_code == 204
+        else mark_of(text_of(admin_client))
+    )
+    assert admin_client.get(CHARTS, {"seen": mark}).status_code == 204
+    assert "no-store" in same["Cache-Control"]
+
+    make_run(stream, state=RunState.FAILED, finished_at=timezone.now())
+    answer = admin_client.get(CHARTS, {"seen": mark})
+    assert answer.status_code == 200
+    assert "1 failed" in answer.content.decode()
+    assert "no-store" in answer["Cache-Control"]
+    assert mark_of(answer.content.decode()) != mark
+
+
+def test_chart_of_nothing_is_there_and_hidden(admin_client: Client) -> None:
+    make_stream()
+
+    page = text_of(admin_client)
+
+    assert page.count('<div class="home-drawn" hidden>') == 4, "a chart that gets its first figures need not be made"
+    assert "No run has ended in this time." in page
 
 
 def test_every_outcome_has_its_colour_in_light_and_dark() -> None:
@@ -171,7 +209,7 @@ def test_health_says_what_to_do(admin_client: Client, monkeypatch: pytest.Monkey
 
     page = text_of(admin_client)
 
-    assert "its last sign of life is 10 min 0 s old; restart the workers" in page
+    assert re.search(r"its last sign of life is 10 min \d+ s old; restart the workers", page)
     assert "none is up; start one: ./run worker" in page
 
 
@@ -291,7 +329,7 @@ def test_queries_do_not_grow_with_streams_and_runs(admin_client: Client) -> None
         tenth = streams // 10
         active = {"running": tenth, "queued": tenth}
         make_many(Size(streams, 2 * streams, mappings=10, failing=tenth, late=tenth, paused=tenth, **active))
-        counts.append([queries_of(admin_client, address) for address in (HOME, NOW, OUTLOOK)])
+        counts.append([queries_of(admin_client, address) for address in (HOME, *PIECES)])
 
     assert counts[0] == counts[1]
     assert max(counts[0]) <= 25

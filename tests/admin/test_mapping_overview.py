@@ -104,6 +104,19 @@ def test_all_streams_are_compared_in_one_process(mapping: Mapping, monkeypatch: 
     assert DataCheck.objects.count() == 2
 
 
+def test_data_checks_of_all_streams_are_cancelled_together(mapping: Mapping, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(starting, "_start_process", lambda *_args, **_options: 1)
+    client = person(*OPERATOR)
+    assert "Cancel data checks" not in see(client, mapping, "overview")
+    post(client, mapping, "verify")
+    assert "Cancel data checks" in see(client, mapping, "overview")
+
+    assert "2 data checks end within seconds" in post(client, mapping, "cancel_checks")[0]
+
+    assert DataCheck.objects.filter(stop_requested_by="ann").count() == 2
+    assert "Cancel data checks" not in see(client, mapping, "overview")
+
+
 def test_mapping_is_cloned(mapping: Mapping) -> None:
     client = person(*EDITOR)
 

@@ -18,7 +18,7 @@ from tests.controlplane.pages import url
 
 pytestmark = pytest.mark.django_db
 
-ACTIONS = ("run", "stop", "pause", "resume", "retry", "verify", "backfill")
+ACTIONS = ("run", "stop", "pause", "resume", "retry", "verify", "cancel_check", "backfill")
 
 
 @pytest.fixture
@@ -164,6 +164,20 @@ def test_data_check_is_begun_once(stream: Stream, processes: list[Any]) -> None:
         (("shop", ["--table=orders", "--destination=warehouse", "--keep"]), {"command": "verify_migration"})
     ]
     assert DataCheck.objects.get().requested_by == "ann"
+
+
+def test_data_check_is_cancelled_once(stream: Stream, processes: list[Any]) -> None:
+    client = person(*OPERATOR)
+    assert "no data check goes on" in post(client, stream, "cancel_check")[0]
+    post(client, stream, "verify")
+
+    assert "ends within seconds" in post(client, stream, "cancel_check")[0]
+
+    check = DataCheck.objects.get()
+    assert (check.stop_requested, check.stop_requested_by, check.finished_at) == (True, "ann", None)
+    assert len(processes) == 1
+    assert [entry.action for entry in AuditEntry.objects.order_by("id")] == ["verify", "cancel_check"]
+    assert "no data check goes on" in post(client, stream, "cancel_check")[0]
 
 
 @pytest.mark.parametrize("name", ACTIONS)

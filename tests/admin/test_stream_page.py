@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from django.db import connection
+from django.db.models import Q
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
@@ -24,6 +25,7 @@ from migrations_app.models import (
     StreamTotals,
 )
 from migrations_app.streams import ensure_stream
+from migrations_app.verbs import checking
 from tests.admin.acting import EDITOR, OPERATOR, VIEWER, person, post, save_settings, see
 from tests.controlplane.builders import make_run, make_stream, raw_table
 from tests.controlplane.pages import save_mapping, url
@@ -119,6 +121,49 @@ def test_data_check_shows_keys_to_those_who_may_see_them() -> None:
     viewed = person(*VIEWER, name="bob").get(url(Stream, "change", stream.pk)).content.decode()
     assert "key-4711" not in viewed
     assert "missing at the destination" in viewed
+
+
+def test_data_check_that_goes_on_is_followed() -> None:
+    stream = make_stream()
+    check = checking.ask(stream, "ann")
+    client = person(*OPERATOR)
+
+    def piece() -> str:
+        return see(client, stream, "live", seen="True None")
+
+    assert "its process begins" in piece()
+    checking.take(Q(pk=stream.pk))
+    assert "waits for its turn" in piece()
+    hashing = {"work": "hashing", "rows_expected": 1200000, "ranges": 24, "hashed": ["source"]}
+    DataCheck.objects.update(progress=hashing)
+    assert (
+        "about 1,200,000 at the source), in 24 ranges of the key; the source is done, the destination is not" in piece()
+    )
+    DataCheck.objects.update(progress={"work": "searching", "ranges": 4, "ranges_done": 1, "mismatches": 3})
+    assert "looks for the keys that differ, in range 2 of 4 that differ; 3 found so far" in piece()
+    assert 'aria-valuenow="25"' in piece()
+    assert url_of(stream, "cancel_check") in piece()
+    assert url_of(stream, "cancel_check") not in see(person(*VIEWER, name="eve"), stream, "live", seen="True None")
+    checking.cancel(Q(pk=stream.pk), "bob")
+    assert "ends, since bob cancelled it" in piece()
+    assert url_of(stream, "cancel_check") not in piece()
+
+    DataCheck.objects.update(finished_at=check.asked_at, verdict="cancelled", result={"error": "bob cancelled it"})
+    answer = client.get(url_of(stream, "live"), {"seen": "True None"})
+    assert answer.headers["HX-Refresh"] == "true"
+    assert "bob cancelled it" in person(*VIEWER, name="tom").get(url(Stream, "change", stream.pk)).content.decode()
+
+
+def test_data_check_whose_process_is_gone_is_not_shown_as_going_on() -> None:
+    stream = make_stream()
+    checking.ask(stream, "ann")
+    checking.take(Q(pk=stream.pk))
+    DataCheck.objects.update(owner_started="0")
+
+    shown = page_of(stream, *OPERATOR)
+
+    assert "its process ended without a result; see runs/shop.log" in shown
+    assert url_of(stream, "cancel_check") not in shown
 
 
 def test_audit_is_shown_to_those_who_may_see_it() -> None:

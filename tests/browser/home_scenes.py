@@ -7,7 +7,7 @@ from datetime import timedelta
 from django.utils import timezone
 
 from migrations_app.enums import RunState
-from migrations_app.models import Run, RunProgress
+from migrations_app.models import Run, RunProgress, Stream
 from tests.admin.many import Size, make_many
 from tests.controlplane.builders import make_run, make_stream
 from tests.scheduling.builders import turn_on
@@ -39,3 +39,11 @@ def end(run: str) -> None:
     """The run has succeeded."""
     now = timezone.now() + timedelta(seconds=1)
     Run.objects.filter(pk=run).update(state=RunState.SUCCEEDED, finished_at=now, lease_until=None)
+
+
+def ended_badly(count: int) -> None:
+    """So many more runs have failed just now."""
+    stream = Stream.objects.first()
+    assert stream is not None
+    for _ in range(count):
+        make_run(stream, state=RunState.FAILED, finished_at=timezone.now(), inserted=10)

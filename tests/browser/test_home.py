@@ -68,6 +68,39 @@ def test_session_that_has_ended_leads_to_signing_in(site: Site, page: Page) -> N
     page.wait_for_url("**/admin/login/?next=/admin/", timeout=_POLLED_MS)
 
 
+def test_charts_get_new_figures_in_their_place(site: Site, page: Page) -> None:
+    site.call(home_scenes.several_streams)
+    visit(page, HOME)
+    page.wait_for_function("document.querySelectorAll('canvas.chart').length === Object.keys(Chart.instances).length")
+    sums = (
+        "Object.values(Chart.instances).flatMap(c => c.data.datasets.flatMap(d => d.data)).reduce((a, b) => a + b, 0)"
+    )
+    before = page.evaluate(
+        f"[window.first = document.querySelector('canvas.chart'), Object.keys(Chart.instances).length, {sums}].slice(1)"
+    )
+    figures = page.get_by_role("group", name=re.compile("Rows inserted")).locator("summary")
+    figures.click()
+    link = page.locator("#home-sum-1-succeeded")
+    link.focus()
+    # What it asks each minute, now.
+    ask = (
+        "htmx.ajax('GET', document.getElementById('home-history').getAttribute('hx-get'),"
+        " {source: '#home-history', target: '#home-history', swap: 'none'})"
+    )
+
+    site.call(home_scenes.ended_badly, 3)
+    with page.expect_response(re.compile("/see/charts/.*seen=")):
+        page.evaluate(ask)
+    page.wait_for_function(f"before => {sums} > before", arg=before[1])
+
+    assert page.evaluate("Object.keys(Chart.instances).length") == before[0], "no chart is left behind"
+    assert page.evaluate("document.querySelector('canvas.chart') === window.first")
+    expect(link).to_be_focused()
+    expect(page.get_by_role("region", name=re.compile("Figures: Rows inserted"))).to_be_visible()
+    page.evaluate("document.documentElement.classList.toggle('dark')")
+    assert_no_complaints(page)
+
+
 def test_charts_take_the_colours_of_the_theme(site: Site, page: Page) -> None:
     site.call(home_scenes.several_streams)
     visit(page, HOME)

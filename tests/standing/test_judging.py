@@ -33,6 +33,28 @@ SCHEDULED = {"cron": EVERY_HOUR, "last_due_at": ago(minutes=30), "next_due_at": 
 
 
 @pytest.mark.parametrize(
+    ("interval", "waited", "standing"),
+    [
+        (timedelta(minutes=1), timedelta(minutes=2), Standing.QUEUED),
+        (timedelta(minutes=1), timedelta(minutes=4), Standing.LATE),
+        (timedelta(hours=1), timedelta(minutes=5), Standing.QUEUED),
+        (timedelta(hours=1), timedelta(minutes=7), Standing.LATE),
+        (timedelta(days=1), timedelta(minutes=50), Standing.QUEUED),
+        (timedelta(days=1), timedelta(minutes=61), Standing.LATE),
+        (timedelta(days=365), timedelta(minutes=61), Standing.LATE),
+    ],
+)
+def test_run_may_stand_in_line_as_long_as_its_schedule_bears(
+    interval: timedelta, waited: timedelta, standing: Standing
+) -> None:
+    due = NOW - waited
+
+    found = judged(active=ActiveRun("queued", due), cron=EVERY_HOUR, last_due_at=due, next_due_at=due + interval)
+
+    assert found.standing is standing
+
+
+@pytest.mark.parametrize(
     ("facts", "standing", "says"),
     [
         (SCHEDULED | succeeded(ago(minutes=29)), Standing.ON_TIME, "succeeded 29 min ago; it is due in 30 min"),

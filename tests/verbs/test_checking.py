@@ -94,14 +94,35 @@ def test_check_whose_process_is_gone_is_given_up() -> None:
 
 
 @pytest.mark.django_db
+def test_check_of_another_host_is_given_up_when_nothing_is_heard_of_it() -> None:
+    check = checking.ask(make_stream(), "one")
+    check.owner_host, check.owner_pid, check.owner_started = "elsewhere", 5, "1"
+    check.heard_at = now = timezone.now()
+
+    assert checking.why_none(check, now + timedelta(minutes=2)) == ""
+    silent = checking.why_none(check, now + timedelta(minutes=5))
+    assert silent.startswith("its process on elsewhere has not been heard of for 5 minutes; see runs/shop.log")
+    check.heard_at = now + timedelta(days=3)
+    assert checking.why_none(check, check.heard_at) == "", "one that gives signs of life may take days"
+
+
+@pytest.mark.django_db
 def test_new_check_takes_the_place_of_the_last_one() -> None:
     stream = make_stream()
     checking.ask(stream, "one")
-    DataCheck.objects.update(finished_at=timezone.now(), verdict="equal", result={"verdict": "equal"}, owner_pid=5)
+    DataCheck.objects.update(
+        finished_at=timezone.now(),
+        verdict="cancelled",
+        result={"verdict": "equal"},
+        progress={"work": "hashing"},
+        stop_requested=True,
+        owner_pid=5,
+    )
 
     check = checking.ask(stream, "two")
 
     assert (check.verdict, check.result, check.owner_pid, check.finished_at) == ("", {}, None, None)
+    assert (check.progress, check.stop_requested, check.heard_at) == ({}, False, None)
 
 
 @pytest.mark.django_db

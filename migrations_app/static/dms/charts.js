@@ -46,6 +46,20 @@
             colour(chart, canvas);
         }
     };
+    // Somebody has put other figures into a canvas: the same chart takes them, since unfold keeps a hold of it.
+    document.addEventListener("dms:figures", (event) => {
+        const canvas = event.target;
+        const chart = window.Chart && window.Chart.getChart(canvas);
+        if (!chart) {
+            return;
+        }
+        const { labels, datasets } = JSON.parse(canvas.dataset.value);
+        chart.data.labels = labels;
+        chart.data.datasets.forEach((dataset, number) => {
+            dataset.data = datasets[number].data;
+        });
+        colour(chart, canvas);
+    });
     // unfold draws on `load`, and colours its grids when the theme changes: after both it is our turn.
     window.addEventListener("load", () => {
         window.setTimeout(finish);
