@@ -111,6 +111,7 @@ INSTALLED_APPS = [
     "django_q",
     "axes",
     "django_otp",
+    # The tables of the two are empty: a Django migration of ours has moved what they held, and its way back needs them.
     "django_otp.plugins.otp_totp",
     "django_otp.plugins.otp_static",
     "migrations_app",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 from typing import Any
 
 import segno
@@ -72,24 +71,21 @@ def _setting_up(request: HttpRequest) -> HttpResponseBase:
             audit.record(audit.actor_of(request), "second_factor_on", user)
             return _page(request, codes=codes, has_device=True)
         form.refuse(user)
-    return _page(request, form=form, picture=_picture(device.config_url), secret=_in_groups(device))
+    return _page(request, form=form, picture=_picture(device.address), secret=_in_groups(device.shown_key))
 
 
 def _kept(request: HttpRequest) -> HttpResponseBase:
     user: Any = request.user
     form = CodeForm(request.POST or None)
     codes: list[str] | None = None
-    if form.is_valid():
-        if second_step.verified_device(user, form.cleaned_data["code"]) is None:
-            form.refuse(user)
-        elif "remove" in request.POST:
+    if form.device_of(user) is not None:
+        if "remove" in request.POST:
             second_step.remove(user)
             audit.record(audit.actor_of(request), "second_factor_off", user)
             messages.success(request, "Your second factor is removed: the password alone lets you in.")
             return redirect("two_factor")
-        else:
-            codes = second_step.new_recovery_codes(user)
-            audit.record(audit.actor_of(request), "new_recovery_codes", user)
+        codes = second_step.new_recovery_codes(user)
+        audit.record(audit.actor_of(request), "new_recovery_codes", user)
     return _page(
         request,
         form=form if codes is None else None,
@@ -110,6 +106,5 @@ def _picture(address: str) -> SafeString:
     return mark_safe(drawn)  # noqa: S308
 
 
-def _in_groups(device: Any) -> str:
-    text = base64.b32encode(device.bin_key).decode()
+def _in_groups(text: str) -> str:
     return " ".join(text[start : start + _GROUP] for start in range(0, len(text), _GROUP))

@@ -26,6 +26,10 @@ from migrations_app import second_step
 from migrations_app.senders import sender_of
 
 _NEXT = "next"
+_KEY_GONE = (
+    "The codes of your app cannot be checked at the moment: the service lacks the key that seals them. A recovery code "
+    "lets you in. Who runs the service adds the key to DMS_SECRET_KEYS again, or removes your second factor."
+)
 
 
 class PasswordForm(UnfoldAuthenticationForm):  # type: ignore[misc]
@@ -53,6 +57,19 @@ class CodeForm(forms.Form):
         widget=UnfoldAdminTextInputWidget(attrs={"autocomplete": "one-time-code", "autofocus": True}),
     )
 
+    def device_of(self, user: Any) -> Any:
+        """The device that shows the code; None for none, and then the form says why."""
+        if not self.is_valid():
+            return None
+        try:
+            device = second_step.verified_device(user, self.cleaned_data["code"])
+        except second_step.KeyGoneError:
+            self.add_error("code", _KEY_GONE)
+            return None
+        if device is None:
+            self.refuse(user)
+        return device
+
     def refuse(self, user: Any) -> None:
         """Say why the code was not taken, and how long to wait where that is the reason."""
         wait_s = second_step.wait_s(user)
@@ -72,10 +89,10 @@ def sign_in(request: HttpRequest) -> HttpResponseBase:
         logout(request)
         return redirect(f"{reverse('admin:login')}?{request.GET.urlencode()}")
     form = CodeForm(request.POST or None)
-    if form.is_valid():
-        if second_step.take(request, user, form.cleaned_data["code"]):
-            return redirect(_wanted(request))
-        form.refuse(user)
+    device = form.device_of(user)
+    if device is not None:
+        second_step.take(request, user, device)
+        return redirect(_wanted(request))
     return _page(request, "admin/second_step.html", "Sign in", form=form)
 
 
