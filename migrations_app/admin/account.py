@@ -78,7 +78,7 @@ def _kept(request: HttpRequest) -> HttpResponseBase:
     user: Any = request.user
     form = CodeForm(request.POST or None)
     codes: list[str] | None = None
-    if form.device_of(user) is not None:
+    if form.device_of(request, user) is not None:
         if "remove" in request.POST:
             second_step.remove(user)
             audit.record(audit.actor_of(request), "second_factor_off", user)

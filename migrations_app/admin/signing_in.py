@@ -23,6 +23,7 @@ from unfold.forms import AuthenticationForm as UnfoldAuthenticationForm
 from unfold.widgets import UnfoldAdminTextInputWidget
 
 from migrations_app import second_step
+from migrations_app.admin import sign_ins
 from migrations_app.senders import sender_of
 
 _NEXT = "next"
@@ -46,6 +47,14 @@ class PasswordForm(UnfoldAuthenticationForm):  # type: ignore[misc]
         # Django tells browsers only. A longer one does not fit into the table of attempts.
         self.fields["username"].validators.append(MaxLengthValidator(150))
 
+    def confirm_login_allowed(self, user: Any) -> None:
+        """Refuse who may not use these pages, whose password was right."""
+        try:
+            super().confirm_login_allowed(user)
+        except forms.ValidationError:
+            sign_ins.note_barred(self.request, user)
+            raise
+
 
 class CodeForm(forms.Form):
     """A code of the app, or a recovery code."""
@@ -57,7 +66,7 @@ class CodeForm(forms.Form):
         widget=UnfoldAdminTextInputWidget(attrs={"autocomplete": "one-time-code", "autofocus": True}),
     )
 
-    def device_of(self, user: Any) -> Any:
+    def device_of(self, request: HttpRequest, user: Any) -> Any:
         """The device that shows the code; None for none, and then the form says why."""
         if not self.is_valid():
             return None
@@ -67,6 +76,7 @@ class CodeForm(forms.Form):
             self.add_error("code", _KEY_GONE)
             return None
         if device is None:
+            sign_ins.note_wrong_code(request, user)
             self.refuse(user)
         return device
 
@@ -84,14 +94,18 @@ def sign_in(request: HttpRequest) -> HttpResponseBase:
     user = second_step.waiting(request)
     if user is None:
         page: HttpResponseBase = admin.site.login(request)
+        # A form that is wrong comes back as a page.
+        if request.method == "POST" and page.status_code == 302:
+            sign_ins.note_signed_in(request)
         return page
     if "start_over" in request.POST:
         logout(request)
         return redirect(f"{reverse('admin:login')}?{request.GET.urlencode()}")
     form = CodeForm(request.POST or None)
-    device = form.device_of(user)
+    device = form.device_of(request, user)
     if device is not None:
         second_step.take(request, user, device)
+        sign_ins.note_second_step(request, device)
         return redirect(_wanted(request))
     return _page(request, "admin/second_step.html", "Sign in", form=form)
 

@@ -180,7 +180,8 @@ def test_removing_and_renewing_need_a_code(client: Client) -> None:
     client.post(page(), {"code": codes[3], "remove": "1"})
     assert not second_step.has_device(user)
     assert client.get("/admin/").status_code == 200
-    done = AuditEntry.objects.order_by("id").values_list("action", "target_name")
+    failed = "second_step_failed"
+    done = AuditEntry.objects.exclude(action=failed).order_by("id").values_list("action", "target_name")
     assert list(done) == [(action, "ann") for action in ("second_factor_on", "new_recovery_codes", "second_factor_off")]
 
 
