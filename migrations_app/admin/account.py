@@ -64,11 +64,13 @@ def _setting_up(request: HttpRequest) -> HttpResponseBase:
     form = CodeForm(request.POST if "code" in request.POST else None)
     form.fields["code"].help_text = "The six digits that the app shows now."
     if form.is_valid():
-        codes = second_step.finish(user, form.cleaned_data["code"])
+        with transaction.atomic():
+            codes = second_step.finish(user, form.cleaned_data["code"])
+            if codes is not None:
+                audit.record(audit.actor_of(request), "second_factor_on", user)
         if codes is not None:
             device.refresh_from_db()
             second_step.admit(request, device)
-            audit.record(audit.actor_of(request), "second_factor_on", user)
             return _page(request, codes=codes, has_device=True)
         form.refuse(user)
     return _page(request, form=form, picture=_picture(device.address), secret=_in_groups(device.shown_key))
@@ -80,12 +82,14 @@ def _kept(request: HttpRequest) -> HttpResponseBase:
     codes: list[str] | None = None
     if form.device_of(request, user) is not None:
         if "remove" in request.POST:
-            second_step.remove(user)
-            audit.record(audit.actor_of(request), "second_factor_off", user)
+            with transaction.atomic():
+                second_step.remove(user)
+                audit.record(audit.actor_of(request), "second_factor_off", user)
             messages.success(request, "Your second factor is removed: the password alone lets you in.")
             return redirect("two_factor")
-        codes = second_step.new_recovery_codes(user)
-        audit.record(audit.actor_of(request), "new_recovery_codes", user)
+        with transaction.atomic():
+            codes = second_step.new_recovery_codes(user)
+            audit.record(audit.actor_of(request), "new_recovery_codes", user)
     return _page(
         request,
         form=form if codes is None else None,
