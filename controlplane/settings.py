@@ -94,6 +94,13 @@ DMS_METRICS_TOKEN = env.str("DMS_METRICS_TOKEN", default="")
 DMS_READY_QUEUE_S = env.float("DMS_READY_QUEUE_S", default=900.0)
 DMS_READY_MIRROR_S = env.float("DMS_READY_MIRROR_S", default=3600.0)
 
+# --- The audit log --------------------------------------------------------------------------------
+#: For how many days an entry is kept; 0 for ever.
+DMS_AUDIT_DAYS = env.int("DMS_AUDIT_DAYS", default=400)
+if not 0 <= DMS_AUDIT_DAYS <= 100 * 366:
+    message = "DMS_AUDIT_DAYS is a number of days, at most a hundred years; 0 keeps entries for ever"
+    raise ImproperlyConfigured(message)
+
 # --- Django ---------------------------------------------------------------------------------------
 INSTALLED_APPS = [
     "unfold",
@@ -111,6 +118,7 @@ INSTALLED_APPS = [
     "django_q",
     "axes",
     "django_otp",
+    # The tables of the two are empty: a Django migration of ours has moved what they held, and its way back needs them.
     "django_otp.plugins.otp_totp",
     "django_otp.plugins.otp_static",
     "migrations_app",

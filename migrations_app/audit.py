@@ -1,19 +1,33 @@
-"""Recording who changed what, for the audit log. Whoever makes a change records it in the same transaction."""
+"""Recording who changed what, for the audit log. Whoever makes a change records it in the same transaction.
+
+Entries that are older than DMS_AUDIT_DAYS are removed, a few at a time: by ticks, and after runs where none tick.
+"""
 
 from __future__ import annotations
 
 import getpass
+import logging
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
+from django.conf import settings
 from django.db.models import Model
+from django.utils import timezone
 
 from migrations_app import senders
 from migrations_app.enums import Door
 from migrations_app.masking import mask
 from migrations_app.models import AuditEntry
+from migrations_app.models.audit import forget_oldest
+
+logger = logging.getLogger(__name__)
+
+#: Entries that one statement removes: on SQLite nobody else writes meanwhile.
+_AT_A_TIME = 500
+_STATEMENTS = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +94,22 @@ def record(
         after=None if after is None else _masked(after),
         details=_masked(details or {}),
     )
+
+
+def forget_old() -> int:
+    """Remove what is older than entries are kept, as far as a look may take; how many that were."""
+    if not settings.DMS_AUDIT_DAYS:
+        return 0
+    before = timezone.now() - timedelta(days=settings.DMS_AUDIT_DAYS)
+    removed = 0
+    for _ in range(_STATEMENTS):
+        count = forget_oldest(before, _AT_A_TIME)
+        removed += count
+        if count < _AT_A_TIME:
+            break
+    if removed:
+        logger.info("old audit entries removed", extra={"action": "audit", "rows": removed})
+    return removed
 
 
 def _masked(value: Any) -> Any:

@@ -20,7 +20,7 @@ from django.utils.dateparse import parse_datetime
 from connectors.errors import ConnectorError
 from connectors.mapping import MappingError, ServiceSettings, Store
 from connectors.stores import MongoStore, Version
-from migrations_app import outbox
+from migrations_app import audit, outbox
 from migrations_app.enums import OutboxKind, RunState
 from migrations_app.models import Checkpoint, OutboxEntry, Run, Stream
 from migrations_app.outbox import DrainResult as DrainResult
@@ -84,6 +84,7 @@ def drain(max_seconds: float = 5.0) -> DrainResult:
         max_seconds: When to stop; a write that is under way may take two seconds more.
     """
     outbox.sweep()
+    audit.forget_old()
     pending = outbox.waiting(KINDS)
     if not pending.exists():
         return DrainResult()

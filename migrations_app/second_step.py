@@ -6,7 +6,8 @@ know that there is a second step.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import logging
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import django_otp
@@ -19,10 +20,13 @@ from django.http import HttpRequest, HttpResponseBase
 from django.shortcuts import redirect
 from django.urls import reverse
 from django.utils import timezone
-from django_otp.plugins.otp_static.models import StaticDevice, StaticToken
-from django_otp.plugins.otp_totp.models import TOTPDevice
 
+from migrations_app import secrets
 from migrations_app.enums import TwoFactor
+from migrations_app.models import AppDevice, RecoveryCode, RecoveryDevice
+from migrations_app.models.second_factors import DIGITS, bare, digests_of, new_app_secrets, new_recovery_code
+
+logger = logging.getLogger(__name__)
 
 #: In a session: a password was shown, and a code is still owed.
 _OWES_CODE = "dms_owes_code"
@@ -30,6 +34,10 @@ _RECOVERY_CODES = 10
 _API = "/api/"
 #: Where those may go who have to set their second factor up first.
 _OPEN = ("two_factor", "admin:login", "admin:logout", "admin:password_change", "admin:password_change_done")
+
+
+class KeyGoneError(Exception):
+    """Codes of the user's app cannot be checked: its key was sealed with one that DMS_SECRET_KEYS does not hold."""
 
 
 class SecondStep:
@@ -69,7 +77,7 @@ def is_required_of(user: Any) -> bool:
 
 def has_device(user: Any) -> bool:
     """Whether the user has a second factor."""
-    return bool(TOTPDevice.objects.filter(user=user.pk, confirmed=True).exists())
+    return bool(AppDevice.objects.filter(user=user.pk, confirmed=True).exists())
 
 
 def owe_code(request: HttpRequest) -> None:
@@ -83,14 +91,10 @@ def waiting(request: HttpRequest) -> Any:
     return getattr(request, "dms_waiting_user", None)
 
 
-def take(request: HttpRequest, user: Any, code: str) -> bool:
-    """Let the session in when the code is right. A code counts once."""
-    device = verified_device(user, code)
-    if device is None:
-        return False
+def take(request: HttpRequest, user: Any, device: Any) -> None:
+    """Let the session of the user in, who has shown a code of the device."""
     request.user = user
     admit(request, device)
-    return True
 
 
 def admit(request: HttpRequest, device: Any) -> None:
@@ -102,37 +106,52 @@ def admit(request: HttpRequest, device: Any) -> None:
 
 
 def verified_device(user: Any, code: str) -> Any:
-    """The device whose code it is; None for none. What people type between the digits does not count."""
-    text = "".join(code.split()).lower()
-    kind = TOTPDevice if text.isdecimal() else StaticDevice
+    """The device whose code it is; None for none. A code counts once; what people type between the digits does not.
+
+    Raises:
+        KeyGoneError: As it says.
+    """
+    text = bare(code)
+    kind = AppDevice if len(text) <= DIGITS else RecoveryDevice
     for device in kind.objects.filter(user=user.pk, confirmed=True):
-        if django_otp.verify_token(user, device.persistent_id, text) is not None:
-            return device
+        try:
+            if django_otp.verify_token(user, device.persistent_id, text) is not None:
+                return device
+        except (secrets.SecretUnreadableError, secrets.SecretKeysError) as error:
+            logger.error("a second factor cannot be checked: %s", error, extra={"action": "second_step"})  # noqa: TRY400
+            raise KeyGoneError from error
     return None
 
 
 def wait_s(user: Any) -> int:
     """For how many seconds no code is looked at, since wrong ones came before; 0 for not at all."""
     waits = []
-    for device in django_otp.devices_for_user(user):
+    for device in _devices_of(user):
         is_allowed, why = device.verify_is_allowed()
         if not is_allowed and why and why.get("locked_until"):
             waits.append((why["locked_until"] - timezone.now()).total_seconds())
     return max((int(each) + 1 for each in waits), default=0)
 
 
-def begin(user: Any) -> TOTPDevice:
-    """A new secret for the user's app, or the one that was begun; it counts once a code was shown."""
-    return TOTPDevice.objects.get_or_create(user=user, confirmed=False, defaults={"name": "app"})[0]
+def begin(user: Any) -> AppDevice:
+    """A new key for the user's app, or the one that was begun; it counts once a code was shown."""
+    device: AppDevice
+    device, is_new = AppDevice.objects.get_or_create(
+        user=user, confirmed=False, defaults={"name": "app", "secrets": new_app_secrets()}
+    )
+    if not is_new and not _is_readable(device):
+        device.secrets = new_app_secrets()
+        device.save(update_fields=["secrets"])
+    return device
 
 
 def finish(user: Any, code: str) -> list[str] | None:
     """Make what was begun count, if the code is right; the recovery codes, which are shown this once."""
     with transaction.atomic():
-        device = TOTPDevice.objects.select_for_update().filter(user=user.pk, confirmed=False).first()
-        if device is None or not device.verify_token("".join(code.split())):
+        device = AppDevice.objects.select_for_update().filter(user=user.pk, confirmed=False).first()
+        if device is None or not device.verify_token(bare(code)):
             return None
-        TOTPDevice.objects.filter(user=user.pk, confirmed=True).delete()
+        AppDevice.objects.filter(user=user.pk, confirmed=True).delete()
         device.confirmed = True
         device.save()
         return new_recovery_codes(user)
@@ -140,24 +159,25 @@ def finish(user: Any, code: str) -> list[str] | None:
 
 def new_recovery_codes(user: Any) -> list[str]:
     """Codes for when the app is lost, each good once. Those from before count no more."""
-    codes = [StaticToken.random_token() for _ in range(_RECOVERY_CODES)]
+    codes = [new_recovery_code() for _ in range(_RECOVERY_CODES)]
+    digests = digests_of(map(bare, codes))
     with transaction.atomic():
-        StaticDevice.objects.filter(user=user.pk).delete()
-        device = StaticDevice.objects.create(user=user, name="recovery")
-        StaticToken.objects.bulk_create(StaticToken(device=device, token=code) for code in codes)
+        RecoveryDevice.objects.filter(user=user.pk).delete()
+        device = RecoveryDevice.objects.create(user=user, name="recovery")
+        RecoveryCode.objects.bulk_create(RecoveryCode(device=device, digest=digest) for digest in digests)
     return codes
 
 
 def codes_left(user: Any) -> int:
     """How many recovery codes have not been used."""
-    return int(StaticToken.objects.filter(device__user=user.pk).count())
+    return int(RecoveryCode.objects.filter(device__user=user.pk).count())
 
 
 def remove(user: Any) -> bool:
     """Take the second factor away; whether there was one."""
     with transaction.atomic():
-        StaticDevice.objects.filter(user=user.pk).delete()
-        gone, _ = TOTPDevice.objects.filter(user=user.pk).delete()
+        RecoveryDevice.objects.filter(user=user.pk).delete()
+        gone, _ = AppDevice.objects.filter(user=user.pk).delete()
     return bool(gone)
 
 
@@ -173,3 +193,15 @@ user_logged_in.connect(note_sign_in, dispatch_uid="dms_second_step")
 def _make_stranger(request: HttpRequest) -> None:
     request.dms_waiting_user = request.user  # type: ignore[attr-defined]
     request.user = AnonymousUser()
+
+
+def _devices_of(user: Any) -> Iterator[Any]:
+    for kind in (AppDevice, RecoveryDevice):
+        yield from kind.objects.filter(user=user.pk, confirmed=True)
+
+
+def _is_readable(device: AppDevice) -> bool:
+    try:
+        return bool(device.bin_key)
+    except secrets.SecretUnreadableError:
+        return False

@@ -1,8 +1,9 @@
 """The tick: looks again and again what is to be done, until the next one has taken over.
 
 Twice a second it starts what is due and wakes workers for what waits; every few seconds it lets go of lost runs,
-resumes what is to go on, has the outbox delivered, and says that it lives. Two ticks at a time do no harm, since
-whatever they change they change by filtered statements; so the next one takes over before this one leaves.
+resumes what is to go on, has the outbox delivered, forgets old entries of the audit log, and says that it lives. Two
+ticks at a time do no harm, since whatever they change they change by filtered statements; so the next one takes over
+before this one leaves.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from django.db.models.functions import Now
 from django.utils import timezone
 from django_q.tasks import async_task
 
-from migrations_app import dispatch, recovery
+from migrations_app import audit, dispatch, recovery
 from migrations_app.attempting import attempt
 from migrations_app.models import Heartbeat, OutboxEntry
 from migrations_app.scheduling.due import start_due
@@ -66,7 +67,7 @@ def abdicate(host: str) -> None:
 
 def _tend(holder: str) -> None:
     attempt(lambda: Heartbeat.objects.filter(name=TICK, holder=holder).update(at=Now()))
-    for step in (recovery.reap, _hand_on_deliveries, _hand_on_expansions):
+    for step in (recovery.reap, _hand_on_deliveries, _hand_on_expansions, audit.forget_old):
         attempt(step)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 from typing import Any
 
 import segno
@@ -65,29 +64,30 @@ def _setting_up(request: HttpRequest) -> HttpResponseBase:
     form = CodeForm(request.POST if "code" in request.POST else None)
     form.fields["code"].help_text = "The six digits that the app shows now."
     if form.is_valid():
-        codes = second_step.finish(user, form.cleaned_data["code"])
+        with transaction.atomic():
+            codes = second_step.finish(user, form.cleaned_data["code"])
+            if codes is not None:
+                audit.record(audit.actor_of(request), "second_factor_on", user)
         if codes is not None:
             device.refresh_from_db()
             second_step.admit(request, device)
-            audit.record(audit.actor_of(request), "second_factor_on", user)
             return _page(request, codes=codes, has_device=True)
         form.refuse(user)
-    return _page(request, form=form, picture=_picture(device.config_url), secret=_in_groups(device))
+    return _page(request, form=form, picture=_picture(device.address), secret=_in_groups(device.shown_key))
 
 
 def _kept(request: HttpRequest) -> HttpResponseBase:
     user: Any = request.user
     form = CodeForm(request.POST or None)
     codes: list[str] | None = None
-    if form.is_valid():
-        if second_step.verified_device(user, form.cleaned_data["code"]) is None:
-            form.refuse(user)
-        elif "remove" in request.POST:
-            second_step.remove(user)
-            audit.record(audit.actor_of(request), "second_factor_off", user)
+    if form.device_of(request, user) is not None:
+        if "remove" in request.POST:
+            with transaction.atomic():
+                second_step.remove(user)
+                audit.record(audit.actor_of(request), "second_factor_off", user)
             messages.success(request, "Your second factor is removed: the password alone lets you in.")
             return redirect("two_factor")
-        else:
+        with transaction.atomic():
             codes = second_step.new_recovery_codes(user)
             audit.record(audit.actor_of(request), "new_recovery_codes", user)
     return _page(
@@ -110,6 +110,5 @@ def _picture(address: str) -> SafeString:
     return mark_safe(drawn)  # noqa: S308
 
 
-def _in_groups(device: Any) -> str:
-    text = base64.b32encode(device.bin_key).decode()
+def _in_groups(text: str) -> str:
     return " ".join(text[start : start + _GROUP] for start in range(0, len(text), _GROUP))

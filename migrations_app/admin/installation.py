@@ -22,8 +22,9 @@ _GROUPS: Mapping[str, Sequence[str]] = {
         "DMS_ENV_PREFIXES", "DMS_FUNCTION_PREFIXES", "DMS_ALLOWED_NETWORKS", "DMS_FORBIDDEN_NETWORKS",
         "DMS_ALLOW_LOOPBACK",
     ),
-    "Monitoring and the API": (
-        "DMS_READY_QUEUE_S", "DMS_READY_MIRROR_S", "DMS_API_RATE", "DMS_API_BODY_BYTES", "DMS_SLACK_API_URL",
+    "Monitoring, the audit log and the API": (
+        "DMS_READY_QUEUE_S", "DMS_READY_MIRROR_S", "DMS_AUDIT_DAYS", "DMS_API_RATE", "DMS_API_BODY_BYTES",
+        "DMS_SLACK_API_URL",
     ),
 }  # fmt: skip
 #: Variables of which only is shown whether they are set, and of an address its host.

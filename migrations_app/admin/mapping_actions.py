@@ -26,7 +26,7 @@ class MappingActions:
         """After an action people look at the overview, not at the form."""
         return reverse("admin:migrations_app_mapping_see_overview", args=(row.pk,))
 
-    @posted(RUN)
+    @posted(RUN, reaches_out=True)
     def run(self, request: HttpRequest, mapping: Mapping) -> str:
         """Run all its streams now."""
         refuse_unless_startable(mapping)
@@ -77,7 +77,7 @@ class MappingActions:
         before = {"enabled": was, "paused streams": paused}
         return Done(said, before=before, after={"enabled": True, "paused streams": 0})
 
-    @posted(RUN)
+    @posted(RUN, reaches_out=True)
     def verify(self, request: HttpRequest, mapping: Mapping) -> str:
         """Compare both ends of all its streams, in one process."""
         refuse_unless_startable(mapping)
@@ -117,7 +117,7 @@ class MappingActions:
             refuse_unless_startable(mapping)
             return f"{starting.start(mapping, requested_by=name_of(request.user))} Its runs appear under Runs."
 
-        each_of(request, queryset, "run", run)
+        each_of(request, queryset, "run", run, reaches_out=True)
 
     @records_itself
     @admin.action(description="Pause", permissions=["run"])

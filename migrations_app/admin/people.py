@@ -13,13 +13,13 @@ from django.core.exceptions import PermissionDenied
 from django.db import transaction
 from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.http import HttpRequest, HttpResponse
-from django_otp.plugins.otp_totp.models import TOTPDevice
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget
 
 from migrations_app import second_step
 from migrations_app.admin.base import BaseAdmin
 from migrations_app.admin.posting import Done, Refused, posted
+from migrations_app.models import AppDevice
 
 #: What makes a user more, or less, than others.
 _STANDING = ("is_active", "is_staff", "is_superuser", "groups", "user_permissions")
@@ -65,7 +65,7 @@ class UserAdmin(DjangoUserAdmin, BaseAdmin):  # type: ignore[type-arg]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[User]:
         """With what the list shows of each."""
-        apps = TOTPDevice.objects.filter(user=OuterRef("pk"), confirmed=True)
+        apps = AppDevice.objects.filter(user=OuterRef("pk"), confirmed=True)
         users: QuerySet[User] = super().get_queryset(request).prefetch_related("groups")
         return users.annotate(second_factor=Exists(apps))
 

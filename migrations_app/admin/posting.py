@@ -7,6 +7,7 @@ on GET, and for anybody who is signed in where they name no permission.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from copy import copy
 from dataclasses import dataclass, field
 from functools import wraps
@@ -15,6 +16,7 @@ from typing import Any
 from django.contrib import messages
 from django.contrib.admin.utils import unquote
 from django.core.exceptions import PermissionDenied
+from django.db import transaction
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
 from django.http.response import HttpResponseBase
 from django.urls import URLPattern, path, reverse
@@ -60,6 +62,8 @@ class Address:
         on_list: It is about the whole list, not about one row.
         confirm: The name of the row has to be typed.
         is_audited: It changes something, so that the audit log gets an entry.
+        reaches_out: It asks another server or starts a process, for which no transaction waits: the entry follows it.
+            Else what it does and its entry are one transaction.
     """
 
     name: str
@@ -68,6 +72,12 @@ class Address:
     on_list: bool = False
     confirm: bool = False
     is_audited: bool = True
+    reaches_out: bool = False
+
+    @property
+    def is_one(self) -> bool:
+        """Whether what it does and its entry are there together or not at all."""
+        return self.is_audited and not self.reaches_out
 
     def url_name(self, model: Any) -> str:
         """The address's name within the admin."""
@@ -75,7 +85,12 @@ class Address:
 
 
 def posted(
-    permission: str, *, on_list: bool = False, confirm: bool = False, is_audited: bool = True
+    permission: str,
+    *,
+    on_list: bool = False,
+    confirm: bool = False,
+    is_audited: bool = True,
+    reaches_out: bool = False,
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Make a method `(self, request, row)` an action at ``{row}/do/{its name}/``; see `Address` for the arguments.
 
@@ -83,7 +98,7 @@ def posted(
     """
 
     def mark(method: Callable[..., Any]) -> Callable[..., Any]:
-        setattr(method, _MARK, Address(method.__name__, permission, True, on_list, confirm, is_audited))
+        setattr(method, _MARK, Address(method.__name__, permission, True, on_list, confirm, is_audited, reaches_out))
         return method
 
     return mark
@@ -157,19 +172,26 @@ class WithAddresses:
             try:
                 if address.confirm:
                     _check_confirmed(request, str(row[0]))
-                answer = getattr(self, address.name)(request, *row)
+                with one_or_after(is_one=address.is_one):
+                    answer = self._act(request, address, row, known)
             except Refused as refusal:
                 messages.error(request, str(refusal))
                 return self._back(request, known, "")
             if isinstance(answer, HttpResponseBase):
                 return answer
-            done = answer if isinstance(answer, Done) else Done(answer)
-            if address.is_audited:
-                self._record(request, address, known, done)
-            messages.success(request, done.sentence)
-            return self._back(request, known, done.to)
+            messages.success(request, answer.sentence)
+            return self._back(request, known, answer.to)
 
         return view
+
+    def _act(self, request: HttpRequest, address: Address, row: list[Any], known: list[Any]) -> HttpResponseBase | Done:
+        answer = getattr(self, address.name)(request, *row)
+        if isinstance(answer, HttpResponseBase):
+            return answer
+        done = answer if isinstance(answer, Done) else Done(answer)
+        if address.is_audited:
+            self._record(request, address, known, done)
+        return done
 
     def _row(self, request: HttpRequest, address: Address, object_id: str | None) -> list[Any]:
         """The row, if there is to be one, for a person who may have this."""
@@ -199,6 +221,11 @@ class WithAddresses:
             return HttpResponseRedirect(to)
         # A request of htmx follows a redirect by itself and would put the whole page into its fragment.
         return HttpResponse(headers={"HX-Redirect": iri_to_uri(to)})
+
+
+def one_or_after(*, is_one: bool) -> AbstractContextManager[Any]:
+    """What holds an action and its entry together, where they are one transaction."""
+    return transaction.atomic() if is_one else nullcontext()
 
 
 def _check_confirmed(request: HttpRequest, name: str) -> None:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
+from django.db import transaction
 from django.http import Http404, HttpRequest, HttpResponse
 from django.urls import reverse
 from django.utils.text import Truncator
@@ -199,10 +200,12 @@ class RunAdmin(RunColumns, ReadOnlyAdmin):
         """Ask the selected runs to end at their last commit."""
         stopped = 0
         for run in self._selected(request, queryset):
-            if runs.request_stop(run):
-                audit.record(audit.actor_of(request), "stop", run)
-                stopped += 1
-            else:
+            with transaction.atomic():
+                is_stopping = runs.request_stop(run)
+                if is_stopping:
+                    audit.record(audit.actor_of(request), "stop", run)
+                    stopped += 1
+            if not is_stopping:
                 messages.warning(request, f"{run.stream.unique_id} is not running.")
         if stopped:
             messages.success(request, f"{stopped} {'run stops' if stopped == 1 else 'runs stop'} within seconds.")
@@ -223,12 +226,12 @@ class RunAdmin(RunColumns, ReadOnlyAdmin):
             if not startable[mapping.pk]:
                 continue
             try:
-                new = self._retried(request, run)
+                with transaction.atomic():
+                    new = self._retried(request, run)
+                    audit.record(audit.actor_of(request), "retry", run, details={"run": str(new.pk)})
+                queued += 1
             except Refused as refusal:
                 messages.warning(request, str(refusal))
-            else:
-                audit.record(audit.actor_of(request), "retry", run, details={"run": str(new.pk)})
-                queued += 1
         if queued:
             messages.success(request, f"Queued {queued} {'run' if queued == 1 else 'runs'}.")
 

@@ -9,10 +9,12 @@ from django.contrib import messages
 from django.http import HttpRequest
 
 from migrations_app import audit
-from migrations_app.admin.posting import Refused
+from migrations_app.admin.posting import Refused, one_or_after
 
 
-def each_of(request: HttpRequest, rows: Iterable[Any], action: str, act: Callable[[Any], str]) -> None:
+def each_of(
+    request: HttpRequest, rows: Iterable[Any], action: str, act: Callable[[Any], str], *, reaches_out: bool = False
+) -> None:
     """Do it to each row. A refusal stops none of the others, and says what to do.
 
     Args:
@@ -20,15 +22,17 @@ def each_of(request: HttpRequest, rows: Iterable[Any], action: str, act: Callabl
         rows: The selected rows that the action is for.
         action: What the audit log calls it.
         act: Does it to one, and says what came of it; may raise Refused.
+        reaches_out: As of `posting.Address`: else what is done to a row and its entry are one transaction.
     """
     found = list(rows)
     for row in found:
         try:
-            said = act(row)
+            with one_or_after(is_one=not reaches_out):
+                said = act(row)
+                audit.record(audit.actor_of(request), action, row)
         except Refused as refusal:
             messages.error(request, str(refusal))
             continue
-        audit.record(audit.actor_of(request), action, row)
         messages.success(request, said)
     if not found:
         messages.warning(request, f"None of the selected rows is in a state to {action.replace('_', ' ')}.")

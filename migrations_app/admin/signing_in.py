@@ -23,9 +23,14 @@ from unfold.forms import AuthenticationForm as UnfoldAuthenticationForm
 from unfold.widgets import UnfoldAdminTextInputWidget
 
 from migrations_app import second_step
+from migrations_app.admin import sign_ins
 from migrations_app.senders import sender_of
 
 _NEXT = "next"
+_KEY_GONE = (
+    "The codes of your app cannot be checked at the moment: the service lacks the key that seals them. A recovery code "
+    "lets you in. Who runs the service adds the key to DMS_SECRET_KEYS again, or removes your second factor."
+)
 
 
 class PasswordForm(UnfoldAuthenticationForm):  # type: ignore[misc]
@@ -42,6 +47,14 @@ class PasswordForm(UnfoldAuthenticationForm):  # type: ignore[misc]
         # Django tells browsers only. A longer one does not fit into the table of attempts.
         self.fields["username"].validators.append(MaxLengthValidator(150))
 
+    def confirm_login_allowed(self, user: Any) -> None:
+        """Refuse who may not use these pages, whose password was right."""
+        try:
+            super().confirm_login_allowed(user)
+        except forms.ValidationError:
+            sign_ins.note_barred(self.request, user)
+            raise
+
 
 class CodeForm(forms.Form):
     """A code of the app, or a recovery code."""
@@ -52,6 +65,20 @@ class CodeForm(forms.Form):
         help_text="Six digits from your app, or one of your recovery codes.",
         widget=UnfoldAdminTextInputWidget(attrs={"autocomplete": "one-time-code", "autofocus": True}),
     )
+
+    def device_of(self, request: HttpRequest, user: Any) -> Any:
+        """The device that shows the code; None for none, and then the form says why."""
+        if not self.is_valid():
+            return None
+        try:
+            device = second_step.verified_device(user, self.cleaned_data["code"])
+        except second_step.KeyGoneError:
+            self.add_error("code", _KEY_GONE)
+            return None
+        if device is None:
+            sign_ins.note_wrong_code(request, user)
+            self.refuse(user)
+        return device
 
     def refuse(self, user: Any) -> None:
         """Say why the code was not taken, and how long to wait where that is the reason."""
@@ -67,15 +94,19 @@ def sign_in(request: HttpRequest) -> HttpResponseBase:
     user = second_step.waiting(request)
     if user is None:
         page: HttpResponseBase = admin.site.login(request)
+        # A form that is wrong comes back as a page.
+        if request.method == "POST" and page.status_code == 302:
+            sign_ins.note_signed_in(request)
         return page
     if "start_over" in request.POST:
         logout(request)
         return redirect(f"{reverse('admin:login')}?{request.GET.urlencode()}")
     form = CodeForm(request.POST or None)
-    if form.is_valid():
-        if second_step.take(request, user, form.cleaned_data["code"]):
-            return redirect(_wanted(request))
-        form.refuse(user)
+    device = form.device_of(request, user)
+    if device is not None:
+        second_step.take(request, user, device)
+        sign_ins.note_second_step(request, device)
+        return redirect(_wanted(request))
     return _page(request, "admin/second_step.html", "Sign in", form=form)
 
 

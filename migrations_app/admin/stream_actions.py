@@ -21,7 +21,7 @@ _ENDED_BADLY = frozenset({RunState.FAILED, RunState.LOST, RunState.STOPPED})
 class StreamActions:
     """Actions of the admin class of streams."""
 
-    @posted(RUN)
+    @posted(RUN, reaches_out=True)
     def run(self, request: HttpRequest, stream: Stream) -> str:
         """Run it now, also where it is paused."""
         return run_stream(stream, name_of(request.user))
@@ -72,7 +72,7 @@ class StreamActions:
             new = starting.retry(last, requested_by=name_of(request.user), trigger=TriggerKind.ADMIN)
         return f"Queued run {new.pk}, which does what the last one was to do."
 
-    @posted(RUN)
+    @posted(RUN, reaches_out=True)
     def verify(self, request: HttpRequest, stream: Stream) -> str:
         """Compare both ends, in a process of its own."""
         _refuse_gone(stream)

@@ -48,7 +48,7 @@ class StreamRereading:
         """Ask for the range."""
         return _backfill_page(request, stream)
 
-    @posted(RUN)
+    @posted(RUN, reaches_out=True)
     def backfill(self, request: HttpRequest, stream: Stream) -> HttpResponseBase | Done:
         """Queue a run that reads a range again; the stream's own place stays."""
         given = {name: request.POST.get(name, "").strip() or None for name in _RANGE}
@@ -82,7 +82,7 @@ class StreamRereading:
         here = f"{url_of(stream, 'resetting')}?{urlencode(asked)}"
         return _page(request, "pages/stream_reset.html", f"Reset {stream.name}", stream, here=here, **context)
 
-    @posted(RESET, confirm=True)
+    @posted(RESET, confirm=True, reaches_out=True)
     def reset(self, request: HttpRequest, stream: Stream) -> Done:
         """Make the next run go on from an earlier place, as the page has shown it."""
         asked = {"how": request.POST.get("how", ""), "to_key": request.POST.get("to_key", "").strip()}

@@ -116,7 +116,7 @@ class StreamAdmin(StreamPages, StreamActions, StreamRereading, BaseAdmin):
     @admin.action(description="Run now", permissions=["run"])
     def run_now(self, request: HttpRequest, queryset: Any) -> None:
         """Run the selected streams: by the workers, or without one each in a process of its own."""
-        each_of(request, queryset, "run", lambda stream: run_stream(stream, name_of(request.user)))
+        each_of(request, queryset, "run", lambda stream: run_stream(stream, name_of(request.user)), reaches_out=True)
 
     @records_itself
     @admin.action(description="Pause", permissions=["run"])

@@ -62,8 +62,8 @@ class Caller:
 
     @property
     def sees_values(self) -> bool:
-        """Whether errors are told in their own words, which can name a key; people see here what the pages show."""
-        return not self.id.startswith(_PERSON) or Scope.STATE_READ in self.scopes
+        """Whether it is told what can name a key of a row: errors in their own words, and how far a backfill is."""
+        return Scope.STATE_READ in self.scopes
 
 
 def caller_of(request: Request) -> Caller | None:

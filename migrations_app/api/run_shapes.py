@@ -11,13 +11,14 @@ from pydantic import AfterValidator, BaseModel, Field
 from connectors.mapping.base import Contract
 from migrations_app.api.paging import Page, PageQuery, in_utc
 from migrations_app.enums import EventLevel, RunState, TriggerKind
+from migrations_app.error_guide import guide_of
+from migrations_app.live import phase_alone
 from migrations_app.models import Run
 
 Text = Annotated[str, Field(max_length=300)]
 Moment = Annotated[datetime, AfterValidator(in_utc)]
 LONGEST_WAIT_S = 30
-#: In place of an error's own words.
-HIDDEN = "what the error says can name a key; it needs the permission to see checkpoints"
+_UNTOLD = "What the error says itself can name a key of a row; it needs the scope state:read."
 
 
 class Selection(Contract):
@@ -85,10 +86,12 @@ class RunShape(BaseModel):
     destination: str
     state: RunState
     is_final: bool = Field(description="true when the state does not change any more")
-    reason: str = Field(description="why it is in its state, for people")
+    reason: str = Field(
+        description="why it is in its state, for people; without state:read what its class of error means"
+    )
     error_class: str
     stop_reason: str
-    phase: str
+    phase: str = Field(description="what goes on; of a backfill also how far it is, for who has state:read")
     trigger: TriggerKind
     trigger_id: UUID
     requested_by: str
@@ -154,11 +157,11 @@ class Stopping(BaseModel):
 
 
 def shape_of(run: Run, *, sees_values: bool) -> RunShape:
-    """The answer for a run, which comes with its stream; an error's own words are for who may see keys."""
+    """The answer for a run, which comes with its stream; what can name a key of a row is for who may see keys."""
     stream = run.stream
     same = {name: getattr(run, name) for name in _SAME}
-    if run.error_class and not sees_values:
-        same["reason"] = HIDDEN
+    if not sees_values:
+        same |= {"reason": told_of(run) or run.reason, "phase": phase_alone(run.phase)}
     return RunShape(
         id=run.pk,
         mapping=stream.mapping_id,
@@ -172,6 +175,14 @@ def shape_of(run: Run, *, sees_values: bool) -> RunShape:
         bytes=run.byte_count,
         **same,
     )
+
+
+def told_of(run: Run) -> str:
+    """What stands in place of an error's own words: what its class means; empty for ends without an error."""
+    if not run.error_class:
+        return ""
+    guide = guide_of(run.error_class)
+    return f"{guide.cause} {guide.remedy} {_UNTOLD}"
 
 
 _SAME = (

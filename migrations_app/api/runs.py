@@ -20,7 +20,6 @@ from migrations_app.api.mappings import find_mapping
 from migrations_app.api.paging import newest_first
 from migrations_app.api.problems import Problem, not_found
 from migrations_app.api.run_shapes import (
-    HIDDEN,
     BackfillBody,
     EventShape,
     Log,
@@ -34,6 +33,7 @@ from migrations_app.api.run_shapes import (
     TriggerShape,
     WaitQuery,
     shape_of,
+    told_of,
 )
 from migrations_app.api.view import ApiView, answer, operation
 from migrations_app.audit import Actor
@@ -269,13 +269,13 @@ class LogView(ApiView):
         lines = RunEvent.objects.filter(run=run, pk__gt=query.after)
         if query.level is not None:
             lines = lines.filter(level=query.level)
-        is_told = self.caller.sees_values or not run.error_class
+        untold = "" if self.caller.sees_values else told_of(run)
         found = [
             EventShape(
                 id=line.pk,
                 at=line.at,
                 level=EventLevel(line.level),
-                message=line.message if is_told or line.level != EventLevel.ERROR else f"{run.state}: {HIDDEN}",
+                message=f"{run.state}: {untold}" if untold and line.level == EventLevel.ERROR else line.message,
             )
             for line in lines.order_by("pk")[: query.limit]
         ]
@@ -291,7 +291,7 @@ def _queued(started: Started, actor: Actor, action: str, mapping: Mapping, body:
         audit.record(actor, action, mapping, details=asked | {"trigger_id": str(started.trigger_id)})
     shown = Queued(
         trigger_id=started.trigger_id,
-        # None of them has ended, and so none has an error.
+        # None of them has ended; what a backfill has reached is not told here.
         runs=[shape_of(run, sees_values=False) for run in started.runs],
         busy=[shape_of(run, sees_values=False) for run in started.busy],
     )

@@ -10,6 +10,7 @@ from migrations_app.models.outbox import Channel, OutboxEntry
 from migrations_app.models.roles import Role
 from migrations_app.models.runs import Run, RunEvent, RunProgress
 from migrations_app.models.schedules import Drain, StreamSchedule
+from migrations_app.models.second_factors import AppDevice, RecoveryCode, RecoveryDevice
 from migrations_app.models.settings import ServiceSettings
 from migrations_app.models.specs import ApiSpec, CollectionSpec, SpecRow, TableSpec, TopicSpec
 from migrations_app.models.streams import Checkpoint, Stream
@@ -19,6 +20,7 @@ from migrations_app.models.totals import StreamTotals
 __all__ = [
     "ApiSpec",
     "ApiToken",
+    "AppDevice",
     "AuditEntry",
     "Channel",
     "Checkpoint",
@@ -31,6 +33,8 @@ __all__ = [
     "Mapping",
     "MappingDestination",
     "OutboxEntry",
+    "RecoveryCode",
+    "RecoveryDevice",
     "Role",
     "Run",
     "RunEvent",

@@ -1,7 +1,8 @@
-"""The audit log: who changed what. Entries are added, and never changed or removed."""
+"""The audit log: who changed what. Entries are added and never changed, and go when they have become old."""
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any, NoReturn
 
 from django.db import models
@@ -71,6 +72,14 @@ class AuditEntry(models.Model):
     def delete(self, *args: Any, **kwargs: Any) -> NoReturn:  # noqa: ARG002 - Django's signature
         """Refuse."""
         _refuse()
+
+
+def forget_oldest(before: datetime, at_most: int) -> int:
+    """Remove entries from before a moment, the oldest first; how many there were. Nothing else removes any."""
+    # Django's own rows, since those of the audit log refuse.
+    entries: models.QuerySet[AuditEntry] = models.QuerySet(AuditEntry)
+    oldest = entries.filter(at__lt=before).order_by("at").values_list("pk", flat=True)[:at_most]
+    return entries.filter(pk__in=list(oldest)).delete()[0]
 
 
 def _refuse() -> NoReturn:

@@ -8,10 +8,10 @@ from django.contrib.auth.models import Permission, User
 from django.test import Client
 from django.urls import reverse
 from django_otp.oath import totp
-from django_otp.plugins.otp_totp.models import TOTPDevice
 
 from migrations_app.enums import RoleName
-from migrations_app.models import Role
+from migrations_app.models import AppDevice, Role
+from migrations_app.models.second_factors import DIGITS, STEP_S, new_app_secrets
 
 PASSWORD = "a-long-passphrase"
 
@@ -41,14 +41,15 @@ def signed_in(role: RoleName | None, name: str = "ann") -> Client:
     return client
 
 
-def with_app(user: User) -> TOTPDevice:
+def with_app(user: User) -> AppDevice:
     """The user's app, set up."""
-    return TOTPDevice.objects.create(user=user, name="app")
+    device: AppDevice = AppDevice.objects.create(user=user, name="app", secrets=new_app_secrets())
+    return device
 
 
-def code_of(device: TOTPDevice, steps: int = 0) -> str:
+def code_of(device: AppDevice, steps: int = 0) -> str:
     """What the app shows, or will show some steps later; an earlier one is no longer taken."""
-    return f"{totp(device.bin_key, step=device.step, t0=device.t0, digits=device.digits, drift=steps):06d}"
+    return f"{totp(device.bin_key, step=STEP_S, digits=DIGITS, drift=steps):06d}"
 
 
 def send_password(client: Client, name: str = "ann", password: str = PASSWORD, **extra: Any) -> Any:

@@ -6,7 +6,6 @@ import pytest
 from django.contrib.auth.models import User
 from django.test import Client
 from django.utils import timezone
-from django_otp.plugins.otp_totp.models import TOTPDevice
 
 from migrations_app import audit, mapping_io, settings_io, snapshots, tokens
 from migrations_app.audit import Actor
@@ -23,7 +22,7 @@ from migrations_app.models import (
     Source,
     Stream,
 )
-from tests.admin.people import make_user
+from tests.admin.people import make_user, with_app
 from tests.admin.whole import Place, every_place
 from tests.controlplane.builders import raw_mapping, raw_settings
 
@@ -91,11 +90,13 @@ def seen_by(client: Client, places: list[Place], *hidden: str) -> list[str]:
 def test_secret_is_on_no_page(places: list[Place], role: RoleName | None) -> None:
     _, key = tokens.create("other", [Scope.RUN_READ])
     user = make_user("somebody", role, is_superuser=role is None)
-    app = TOTPDevice.objects.create(user=User.objects.get(username="plain"), name="app")
+    app = with_app(User.objects.get(username="plain"))
     client = Client()
     client.force_login(user)
 
-    assert seen_by(client, places, SECRET, key, app.key, user.password) == []
+    assert (
+        seen_by(client, places, SECRET, key, app.shown_key, app.bin_key.hex(), app.secrets["key"], user.password) == []
+    )
 
 
 def test_secret_is_in_no_audit_entry(places: list[Place]) -> None:

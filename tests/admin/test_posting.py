@@ -8,15 +8,19 @@ from typing import Any
 import pytest
 from django.contrib import admin
 from django.contrib.auth.models import User
+from django.db import DatabaseError, connection
 from django.http import HttpRequest, HttpResponse
 from django.template import RequestContext, Template
 from django.test import Client, RequestFactory
 from django.urls import path
 
+from migrations_app import audit, hosts
 from migrations_app.admin.base import ReadOnlyAdmin
-from migrations_app.admin.posting import Done, Refused, posted, shown
-from migrations_app.models import AuditEntry, Channel
+from migrations_app.admin.posting import Done, Refused, addresses_of, posted, shown, url_of
+from migrations_app.models import AuditEntry, Channel, Mapping, Run, Stream
+from tests.admin.acting import save_settings
 from tests.admin.people import staff
+from tests.controlplane.builders import make_run, make_stream
 
 pytestmark = [pytest.mark.django_db, pytest.mark.urls(__name__)]
 
@@ -40,6 +44,17 @@ class _ChannelAdmin(ReadOnlyAdmin):
     @posted("migrations_app.run_mapping", on_list=True)
     def ring(self, request: HttpRequest) -> str:
         return "It rings."
+
+    @posted("migrations_app.run_mapping", reaches_out=True)
+    def call(self, request: HttpRequest, channel: Channel) -> str:
+        Channel.objects.filter(pk=channel.pk).update(failures=len(connection.savepoint_ids))
+        return "It was called."
+
+    @posted("migrations_app.run_mapping")
+    def halve(self, request: HttpRequest, channel: Channel) -> str:
+        Channel.objects.filter(pk=channel.pk).update(failures=1)
+        message = "only half of it can be done"
+        raise Refused(message)
 
     @shown("migrations_app.view_channel")
     def history(self, request: HttpRequest, channel: Channel) -> HttpResponse:
@@ -187,3 +202,97 @@ def test_where_htmx_is_sent_to_is_an_address_whatever_is_asked_for() -> None:
     answer = staff("run_mapping").post(f"{_BASE}/do/ring/", asked, HTTP_HX_REQUEST="true")
     assert answer.status_code == 200
     assert answer.headers["HX-Redirect"].startswith(f"{_BASE}/%0D%0A")
+
+
+# --- The action and its entry ------------------------------------------------------------------------
+
+
+@pytest.fixture
+def full_disk(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Entries cannot be written."""
+
+    def fail(*_: Any, **__: Any) -> None:
+        message = "the disk is full"
+        raise DatabaseError(message)
+
+    monkeypatch.setattr(audit, "record", fail)
+
+
+def test_action_without_entry_is_not_done(channel: Channel, full_disk: None) -> None:
+    with pytest.raises(DatabaseError, match="the disk is full"):
+        staff("run_mapping", "view_channel").post(address(channel, "silence"))
+
+    assert Channel.objects.get().failures == 0
+
+
+def test_entry_of_what_reaches_out_follows_it_and_no_transaction_waits(channel: Channel, full_disk: None) -> None:
+    depth = len(connection.savepoint_ids)
+
+    with pytest.raises(DatabaseError, match="the disk is full"):
+        staff("run_mapping", "view_channel").post(address(channel, "call"))
+
+    assert Channel.objects.get().failures == depth
+
+
+def test_refused_action_leaves_nothing_of_what_it_began(channel: Channel) -> None:
+    staff("run_mapping", "view_channel").post(address(channel, "halve"))
+
+    assert Channel.objects.get().failures == 0
+    assert not AuditEntry.objects.exists()
+
+
+#: Actions that ask a source or destination, or start a process. Whatever else is done and entered is one transaction;
+#: a new action belongs here only if a transaction would wait for something outside of the control database.
+_REACH_OUT = {
+    *("mapping run", "mapping verify"),
+    *("stream run", "stream verify", "stream backfill", "stream reset"),
+}
+
+
+@pytest.mark.urls("controlplane.urls")
+def test_only_these_actions_are_entered_after_they_were_done() -> None:
+    import controlplane.urls  # noqa: F401 - registers the pages
+
+    found = {
+        f"{model._meta.model_name} {name}"
+        for model, model_admin in admin.site._registry.items()
+        for name, each in addresses_of(type(model_admin)).items()
+        if each.is_post and each.is_audited and not each.is_one
+    }
+
+    assert found == _REACH_OUT
+
+
+@pytest.mark.urls("controlplane.urls")
+@pytest.mark.parametrize("name", ["pause", "stop", "retry"])
+def test_stream_is_as_it_was_when_the_entry_cannot_be_written(
+    monkeypatch: pytest.MonkeyPatch, full_disk: None, name: str
+) -> None:
+    monkeypatch.setenv("DEST_PASSWORD", "x")
+    monkeypatch.setenv("MONGO_URL", "mongodb://store.example")
+    save_settings()
+    hosts.beat("here", "holder", {"slots": 2})
+    stream = make_stream()
+    run = make_run(stream, state="failed" if name == "retry" else "queued")
+
+    with pytest.raises(DatabaseError, match="the disk is full"):
+        staff("run_mapping", "view_stream").post(url_of(stream, name))
+
+    assert not Stream.objects.get().paused
+    assert list(Run.objects.values_list("pk", "state")) == [(run.pk, run.state)]
+
+
+@pytest.mark.urls("controlplane.urls")
+@pytest.mark.parametrize(("model", "action"), [("stream", "pause_all"), ("mapping", "pause"), ("run", "stop_selected")])
+def test_selected_rows_are_as_they_were_when_the_entry_cannot_be_written(
+    admin_client: Client, full_disk: None, model: str, action: str
+) -> None:
+    run = make_run(make_stream(), state="queued")
+    chosen = {"stream": run.stream.pk, "mapping": run.stream.mapping_id, "run": run.pk}[model]
+
+    with pytest.raises(DatabaseError, match="the disk is full"):
+        admin_client.post(f"/admin/migrations_app/{model}/", {"action": action, "_selected_action": [chosen]})
+
+    assert not Stream.objects.get().paused
+    assert Mapping.objects.get().enabled
+    assert Run.objects.get().state == "queued"

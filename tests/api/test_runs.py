@@ -12,9 +12,10 @@ from django.utils import timezone
 from pytest_django import Settings
 
 from migrations_app import mapping_io, runs, settings_io, starting
-from migrations_app.enums import EventLevel, RunState, TriggerKind
-from migrations_app.models import Heartbeat, IdempotencyKey, Run, Stream
-from tests.api.calling import Caller
+from migrations_app.enums import EventLevel, RunState, Scope, TriggerKind
+from migrations_app.error_guide import guide_of
+from migrations_app.models import Heartbeat, IdempotencyKey, Run, RunEvent, Stream
+from tests.api.calling import Caller, caller
 from tests.controlplane.builders import make_run, raw_mapping, raw_settings, raw_table
 
 pytestmark = pytest.mark.django_db
@@ -170,6 +171,30 @@ def test_list_filters_and_pages_the_newest_first(api: Caller, django_assert_num_
         assert api.get(f"/runs?since={moment}").status == 400
     assert len(api.get("/runs?since=1927-01-18T08:03:04%2B19:11&until=2999-01-01").body["items"]) == 6
     assert api.get("/runs?limit=0").status == 400
+
+
+@pytest.mark.parametrize(("more", "sees"), [((), False), ((Scope.STATE_READ,), True)])
+def test_what_can_name_a_key_is_told_with_the_scope_for_checkpoints(more: tuple[Scope, ...], sees: bool) -> None:
+    orders, customers = Stream.objects.order_by("-name")
+    failed = make_run(orders, state="failed", phase="backfill 4711")
+    Run.objects.filter(pk=failed.pk).update(error_class="SourceUnavailable", reason="key 4711 cannot be read")
+    RunEvent.objects.create(run=failed, level="error", message="failed: key 4711 cannot be read")
+    running = make_run(customers, state="running", phase="backfill 4711")
+    reader = caller("reader", (Scope.RUN_READ, *more))
+
+    for path in ("/runs", f"/runs/{failed.pk}", f"/runs/{failed.pk}/logs", f"/triggers/{failed.trigger_id}"):
+        assert ("4711" in reader.get(path).text) is sees, path
+    assert reader.get(f"/runs/{running.pk}").body["phase"] == ("backfill 4711" if sees else "backfill")
+    told = reader.get(f"/runs/{failed.pk}").body
+    assert told["error_class"] == "SourceUnavailable"
+    assert ("state:read" in told["reason"]) is not sees
+    assert (guide_of("SourceUnavailable").remedy in told["reason"]) is not sees
+
+
+def test_sentence_of_a_run_without_an_error_is_told_to_everybody() -> None:
+    run = make_run(Stream.objects.earliest("pk"), state="stopped", reason="stopped before it began")
+
+    assert caller("reader", (Scope.RUN_READ,)).get(f"/runs/{run.pk}").body["reason"] == "stopped before it began"
 
 
 def test_log_is_read_on_from_its_last_line(api: Caller) -> None:

@@ -16,11 +16,10 @@ from tests.browser.visiting import allowing
 
 def shown_code(username: str, steps: int) -> str:
     """What the user's app shows, or will show some steps later. Runs backstage."""
-    from django_otp.oath import totp
-    from django_otp.plugins.otp_totp.models import TOTPDevice
+    from migrations_app.models import AppDevice
+    from tests.admin.people import code_of
 
-    device = TOTPDevice.objects.get(user__username=username)
-    return f"{totp(device.bin_key, step=device.step, digits=device.digits, drift=steps):06d}"
+    return code_of(AppDevice.objects.get(user__username=username), steps)
 
 
 def look(page: Page) -> None:

@@ -10,7 +10,10 @@ from django.db import transaction
 
 from migrations_app import audit, secrets
 from migrations_app.management.refusals import refusal
-from migrations_app.models import Destination, Mapping, ServiceSettings, Source
+from migrations_app.models import AppDevice, Destination, Mapping, ServiceSettings, Source
+
+Sealed = AppDevice | Destination | Mapping | ServiceSettings | Source
+_SEALED: tuple[type[Sealed], ...] = (Source, Destination, Mapping, ServiceSettings, AppDevice)
 
 
 class Command(BaseCommand):
@@ -34,13 +37,11 @@ class Command(BaseCommand):
             raise refusal(unreadable)
 
 
-def _rows() -> list[Source | Destination | Mapping | ServiceSettings]:
-    return list(
-        chain(Source.objects.all(), Destination.objects.all(), Mapping.objects.all(), ServiceSettings.objects.all())
-    )
+def _rows() -> list[Sealed]:
+    return list(chain.from_iterable(model._default_manager.all() for model in _SEALED))
 
 
-def _rotate(row: Source | Destination | Mapping | ServiceSettings) -> str | None:
+def _rotate(row: Sealed) -> str | None:
     """Rotate one row; return what is wrong with it, if anything."""
     with transaction.atomic():
         # Read again under the lock: somebody may have entered a new secret since.
