@@ -50,7 +50,7 @@ class StreamPages:
             return HttpResponseNotAllowed(["GET", "HEAD"])
         if not self.has_view_permission(request):  # type: ignore[attr-defined]
             raise PermissionDenied
-        found = _found(unquote(object_id))
+        newest, found = _found(unquote(object_id))
         if found is None:
             message = f"There is no stream {object_id}."
             raise Http404(message)
@@ -59,30 +59,35 @@ class StreamPages:
             (found.mapping_id, url_of(found.mapping, "overview")),
         )
         title = f"Stream {found.name} to {found.destination_name}"
-        return page(request, "pages/stream.html", title, crumbs=crumbs, **_context(request, found))
+        return page(request, "pages/stream.html", title, crumbs=crumbs, **_context(request, found, newest))
 
     @shown(VIEW)
     def live(self, request: HttpRequest, stream: Stream) -> HttpResponseBase:
         """How it stands now; the whole page is asked for again when a run has begun or ended, or a data check."""
-        found = _found(stream.pk)
+        newest, found = _found(stream.pk)
         assert found is not None  # noqa: S101 - the address has looked it up
-        now = _live(found)
+        now = _live(found, newest)
         if request.GET.get("seen") != now["seen"]:
             return HttpResponse(headers={"HX-Refresh": "true"})
         sees_places = request.user.has_perm("migrations_app.view_checkpoint")
         return fragment(request, "parts/stream_live.html", is_piece=True, stream=found, sees_places=sees_places, **now)
 
 
-def _found(pk: Any) -> Stream | None:
+def _found(pk: Any) -> tuple[Run | None, Stream | None]:
+    """The stream's newest run, and the stream.
+
+    The run is read before anything else: should it end while the page is made, the page has seen it as active, and is
+    asked for again.
+    """
     rows = Stream.objects.select_related("mapping__source", "checkpoint", "totals", "schedule", "data_check")
     try:
-        return rows.filter(pk=pk).first()
+        newest = Run.objects.filter(stream=pk).order_by("-created_at").first()
+        return newest, rows.filter(pk=pk).first()
     except ValueError:
-        return None
+        return None, None
 
 
-def _live(stream: Stream) -> dict[str, Any]:
-    newest = Run.objects.filter(stream=stream).order_by("-created_at").first()
+def _live(stream: Stream, newest: Run | None) -> dict[str, Any]:
     run = newest if newest is not None and newest.state in ACTIVE_STATES else active_run(stream)
     check = check_of(stream)
     is_checking = check is not None and check["is_going_on"]
@@ -99,7 +104,7 @@ def _live(stream: Stream) -> dict[str, Any]:
     }
 
 
-def _context(request: HttpRequest, stream: Stream) -> dict[str, Any]:
+def _context(request: HttpRequest, stream: Stream, newest: Run | None) -> dict[str, Any]:
     runs = history.last_runs(stream)
     is_scheduling, zone = schedule_settings()
     user = request.user
@@ -123,7 +128,7 @@ def _context(request: HttpRequest, stream: Stream) -> dict[str, Any]:
         "last_failed": bool(runs) and runs[-1].state in {"failed", "lost", "stopped"},
         "changes": history.schema_changes(stream),
         "audit": audit_of("stream", str(stream.pk), sees_rows=sees_places) if sees_audit else None,
-        **_live(stream),
+        **_live(stream, newest),
     }
 
 

@@ -3,7 +3,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("migrations_app", "0014_partial_indexes"),
+        ("migrations_app", "0016_seal_second_factors"),
     ]
 
     operations = [

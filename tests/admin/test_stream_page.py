@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
 from typing import Any
 
@@ -12,13 +13,14 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from connectors.base import RunReport
-from migrations_app import runs
+from migrations_app import history, runs
 from migrations_app.admin.posting import url_of
 from migrations_app.enums import TriggerKind
 from migrations_app.models import (
     AuditEntry,
     Checkpoint,
     DataCheck,
+    Run,
     ServiceSettings,
     Stream,
     StreamSchedule,
@@ -278,3 +280,21 @@ def test_action_leads_back_to_the_page() -> None:
     assert answer.headers["Location"] == url(Stream, "change", stream.pk)
     assert "Paused" in see(person(*VIEWER, name="bob"), stream, "live", seen="False")
     assert post(person(*OPERATOR, name="eve"), stream, "resume")
+
+
+def test_run_that_ends_while_the_page_is_made_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    run = make_run()
+    last_runs = history.last_runs
+
+    def read_and_end(stream: Stream) -> Any:
+        read = list(last_runs(stream))
+        Run.objects.filter(pk=run.pk).update(state="succeeded")
+        return read
+
+    monkeypatch.setattr(history, "last_runs", read_and_end)
+    client = person(*OPERATOR)
+    shown = client.get(url(Stream, "change", run.stream.pk)).content.decode()
+    assert "1 running" in shown
+    (look,) = re.findall(rf'hx-get="({re.escape(url_of(run.stream, "live"))}[^"]*)"', shown)
+
+    assert client.get(look).headers["HX-Refresh"] == "true"

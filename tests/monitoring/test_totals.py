@@ -63,7 +63,7 @@ def test_streams_that_backfills_have_judged_stand_as_their_own_runs_left_them() 
     StreamTotals.objects.filter(stream__mapping="untouched").update(failures_in_row=1)
     assert StreamTotals.objects.get(stream__mapping="spoiled").last_state == RunState.LOST
 
-    import_module("migrations_app.migrations.0017_totals_of_own_runs").judge_anew(apps, None)
+    import_module("migrations_app.migrations.0018_totals_of_own_runs").judge_anew(apps, None)
 
     assert {row.pk: model_to_dict(row) for row in StreamTotals.objects.all()} == counted
     assert StreamTotals.objects.get(stream__mapping="spoiled").last_state == RunState.SUCCEEDED
