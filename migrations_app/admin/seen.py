@@ -6,7 +6,6 @@ from typing import Any
 
 from django import forms
 from django.http import HttpRequest
-from django.http.response import HttpResponseBase
 from django.utils.crypto import salted_hmac
 
 from migrations_app import snapshots
@@ -56,10 +55,9 @@ class NoticesOthers:
             return form
         return type(form.__name__, (_Seen, form), {"seen": request.POST.get(SEEN, ""), "__module__": form.__module__})
 
-    def render_change_form(self, request: HttpRequest, context: Any, *args: Any, **kwargs: Any) -> HttpResponseBase:
+    def render_change_form(self, request: HttpRequest, context: Any, *args: Any, **kwargs: Any) -> Any:
         """Send along what the row says now."""
         row = context.get("original")
         may_change = row is not None and self.has_change_permission(request, row)  # type: ignore[attr-defined]
         context["dms_seen"] = seen_of(row) if may_change else ""
-        answer: HttpResponseBase = super().render_change_form(request, context, *args, **kwargs)  # type: ignore[misc]
-        return answer
+        return super().render_change_form(request, context, *args, **kwargs)  # type: ignore[misc]
