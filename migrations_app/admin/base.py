@@ -12,6 +12,7 @@ from django.utils.text import capfirst
 
 from migrations_app.admin.auditing import Audited
 from migrations_app.admin.posting import WithAddresses
+from migrations_app.admin.seen import NoticesOthers
 
 if TYPE_CHECKING:
     from django.contrib import admin
@@ -27,8 +28,8 @@ else:
 __all__ = ["BaseAdmin", "BaseStackedInline", "BaseTabularInline", "ReadOnlyAdmin"]
 
 
-class BaseAdmin(Audited, WithAddresses, UnfoldAdmin):
-    """All pages of this project: unfold's, with addresses of their own and an audit log."""
+class BaseAdmin(NoticesOthers, Audited, WithAddresses, UnfoldAdmin):
+    """All pages of this project: unfold's, with addresses of their own, an audit log, and an eye on who else saves."""
 
     def lookup_allowed(self, lookup: str, value: Any, request: HttpRequest) -> bool:
         """Lists are narrowed by their filters alone.

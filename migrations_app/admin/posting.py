@@ -15,6 +15,7 @@ from typing import Any
 
 from django.contrib import messages
 from django.contrib.admin.utils import unquote
+from django.contrib.auth.views import redirect_to_login
 from django.core.exceptions import PermissionDenied
 from django.db import transaction
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
@@ -147,8 +148,24 @@ class WithAddresses:
         for name, address in addresses_of(type(self)).items():
             kind = "do" if address.is_post else "see"
             route = f"{kind}/{name}/" if address.on_list else f"<path:object_id>/{kind}/{name}/"
-            view = self._do(address) if address.is_post else self._see(address)
-            yield path(route, self.admin_site.admin_view(view), name=address.url_name(self.model))
+            view = self.admin_site.admin_view(self._do(address) if address.is_post else self._see(address))
+            view = self._only_signed_in(address, view) if address.is_post else view
+            yield path(route, view, name=address.url_name(self.model))
+
+    def _only_signed_in(
+        self, address: Address, view: Callable[..., HttpResponseBase]
+    ) -> Callable[..., HttpResponseBase]:
+        """Who has been signed out meanwhile comes back to the page; the action's own address can only be posted to."""
+
+        @wraps(view)
+        def guarded(request: HttpRequest, **arguments: Any) -> HttpResponseBase:
+            if request.method != "POST" or self.admin_site.has_permission(request):
+                return view(request, **arguments)
+            messages.warning(request, "Nothing was done, as you were signed out. Sign in, then ask for it again.")
+            back = _asked_way(request) or request.path.removesuffix(f"do/{address.name}/")
+            return redirect_to_login(back, reverse("admin:login", current_app=self.admin_site.name))
+
+        return guarded
 
     def _see(self, address: Address) -> Callable[..., HttpResponseBase]:
         @wraps(getattr(type(self), address.name))
@@ -211,9 +228,7 @@ class WithAddresses:
         audit.record(audit.actor_of(request), address.name, target, **given)
 
     def _back(self, request: HttpRequest, row: list[Any], to: str) -> HttpResponse:
-        asked = request.POST.get("next", "")
-        if not to and url_has_allowed_host_and_scheme(asked, {request.get_host()}, request.is_secure()):
-            to = asked
+        to = to or _asked_way(request)
         if not to and row and type(row[0]).objects.filter(pk=row[0].pk).exists():
             to = self.page_of(request, row[0])
         to = to or reverse(f"admin:{self.model._meta.app_label}_{self.model._meta.model_name}_changelist")
@@ -226,6 +241,12 @@ class WithAddresses:
 def one_or_after(*, is_one: bool) -> AbstractContextManager[Any]:
     """What holds an action and its entry together, where they are one transaction."""
     return transaction.atomic() if is_one else nullcontext()
+
+
+def _asked_way(request: HttpRequest) -> str:
+    """The page of this site that the person came from; empty where the form does not say."""
+    asked = request.POST.get("next", "")
+    return asked if url_has_allowed_host_and_scheme(asked, {request.get_host()}, request.is_secure()) else ""
 
 
 def _check_confirmed(request: HttpRequest, name: str) -> None:

@@ -21,7 +21,7 @@ from connectors.base import (
     Source,
 )
 from connectors.errors import ConfigError
-from connectors.mapping import Issue, MappingError
+from connectors.mapping import Issue, MappingError, Mode
 from connectors.mapping.specs import ModedSpec
 from connectors.types import StreamSchema
 from migrations_app import plans, runs
@@ -29,7 +29,7 @@ from migrations_app.enums import TriggerKind
 from migrations_app.models import Run
 from migrations_app.owner import Owner
 from migrations_app.plans import Plan
-from migrations_app.verbs.keys import read_key
+from migrations_app.verbs.keys import has_whole_number_key, read_key
 
 #: The key of Run.request under which the selection stands.
 REQUEST_KEY = "backfill"
@@ -100,8 +100,12 @@ def parse_selection(
         timezone: Of times that name none.
 
     Raises:
-        MappingError: Nothing is selected, keys and times are mixed, or one cannot be read or is not the streams'.
+        MappingError: The streams copy whole snapshots, nothing is selected, keys and times are mixed, the end is before
+            the beginning, or one cannot be read or is not the streams'.
     """
+    if any(_is_dumping(plan) for plan in planned):
+        message = "dumping copies whole snapshots, so there is no range to read again; run it for a new snapshot"
+        raise MappingError([Issue(("mode",), message)])
     selection = Selection(
         from_key=read_key("from_key", from_key, planned),
         to_key=read_key("to_key", to_key, planned),
@@ -114,6 +118,7 @@ def parse_selection(
     if selection.is_by_time and not all(_has_bookmark(plan) for plan in planned):
         message = "this stream has no bookmark, so there is no range of times; give a range of keys"
         raise MappingError([Issue(("since" if since is not None else "until",), message)])
+    _check_order(selection, planned)
     return selection
 
 
@@ -142,6 +147,30 @@ def plan_of(run: Run, plan: Plan) -> Plan:
         return plan
     fields = {name: getattr(plan, name) for name in Plan.__dataclass_fields__}
     return BackfillPlan(**fields, selection=_from_json(raw))
+
+
+def _check_order(selection: Selection, planned: Sequence[Plan]) -> None:
+    """Refuse a range that ends before it begins, where that can be told: texts sort by the source's rules.
+
+    Raises:
+        MappingError: It does.
+    """
+    since, until = selection.since, selection.until
+    if since is not None and until is not None and until < since:
+        raise MappingError([Issue(("until",), "is before the beginning of the range; exchange the two")])
+    first, last = selection.from_key, selection.to_key
+    if (
+        first
+        and last
+        and all(has_whole_number_key(plan.stream.spec) for plan in planned)
+        and int(last[0]) < int(first[0])
+    ):
+        raise MappingError([Issue(("to_key",), "is below the lowest key of the range; exchange the two")])
+
+
+def _is_dumping(plan: Plan) -> bool:
+    spec = plan.stream.spec
+    return isinstance(spec, ModedSpec) and spec.mode is Mode.DUMPING
 
 
 def _has_bookmark(plan: Plan) -> bool:

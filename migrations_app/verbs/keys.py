@@ -65,6 +65,11 @@ def how_to_write(spec: Spec) -> str:
     return f"It is a JSON list of {_several(columns)}, such as {_example(spec)}"
 
 
+def has_whole_number_key(spec: Spec) -> bool:
+    """Whether rows are told apart by one whole number."""
+    return tuple(_types(spec)) == (KeyType.INT,)
+
+
 def _parsed(name: str, text: str) -> Key:
     if not text.startswith("["):
         return (text,)

@@ -62,3 +62,23 @@ def page(*specs: dict[str, Any], noun: str = "tables", **overrides: Any) -> dict
     for prefix in _LISTS:
         form |= rows(prefix, list(specs) if prefix == noun else [])
     return form | overrides
+
+
+def posted(found: Any) -> dict[str, Any]:
+    """What the browser would send if the page were saved as it was opened."""
+    forms = [found.context["adminform"].form]
+    formsets = [each.formset for each in found.context["inline_admin_formsets"]]
+    sent: dict[str, Any] = {}
+    for form in [*forms, *(form for formset in formsets for form in formset.forms)]:
+        for bound in form:
+            given: Any = bound.value()
+            value = bound.field.widget.format_value(given)
+            if hasattr(bound.field.widget, "check_test"):
+                if given:
+                    sent[bound.html_name] = "on"
+            else:
+                sent[bound.html_name] = next(iter(value), "") if isinstance(value, list) else value
+    for formset in formsets:
+        management = formset.management_form
+        sent |= {bound.html_name: bound.value() for bound in management}
+    return {name: "" if value is None else value for name, value in sent.items()}

@@ -14,7 +14,7 @@ from django.test import Client
 from connectors.mapping import MASK, dump_json, dump_python, dump_yaml, parse_mapping
 from migrations_app import mapping_io
 from migrations_app.models import AuditEntry, Destination, Mapping, Source
-from tests.admin.editing import address, editor, page, spec, store_ends
+from tests.admin.editing import address, editor, page, posted, spec, store_ends
 from tests.admin.people import staff
 from tests.controlplane.builders import raw_mapping, raw_table
 from tests.controlplane.pages import accepted, save_mapping, url
@@ -35,26 +35,6 @@ def opened(client: Client, answer: Any) -> Any:
     found = client.get(answer.headers["HX-Redirect"])
     assert found.status_code == 200
     return found
-
-
-def posted(found: Any) -> dict[str, Any]:
-    """What the browser would send if the page were saved as it was opened."""
-    forms = [found.context["adminform"].form]
-    formsets = [each.formset for each in found.context["inline_admin_formsets"]]
-    sent: dict[str, Any] = {}
-    for form in [*forms, *(form for formset in formsets for form in formset.forms)]:
-        for bound in form:
-            given: Any = bound.value()
-            value = bound.field.widget.format_value(given)
-            if hasattr(bound.field.widget, "check_test"):
-                if given:
-                    sent[bound.html_name] = "on"
-            else:
-                sent[bound.html_name] = value[0] if isinstance(value, list) else value
-    for formset in formsets:
-        management = formset.management_form
-        sent |= {bound.html_name: bound.value() for bound in management}
-    return {name: "" if value is None else value for name, value in sent.items()}
 
 
 FULL = raw_table(

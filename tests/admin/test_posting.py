@@ -111,11 +111,22 @@ def test_action_needs_its_permission(channel: Channel, permissions: tuple[str, .
 
 
 def test_stranger_is_led_to_the_login(channel: Channel) -> None:
-    answer = Client().post(address(channel, "silence"))
+    answer: Any = Client().post(address(channel, "silence"))
 
     assert answer.status_code == 302
-    assert "/login/" in answer.headers["Location"]
+    # The address of the action itself would refuse to be looked at.
+    assert answer.headers["Location"] == "/admin/login/?next=/admin/migrations_app/channel/slack_3A_23data/"
+    assert [str(message) for message in answer.wsgi_request._messages] == [
+        "Nothing was done, as you were signed out. Sign in, then ask for it again."
+    ]
     assert Channel.objects.get().failures == 0
+
+
+@pytest.mark.parametrize(("asked", "led_to"), [("/admin/x/", "/admin/x/"), ("https://evil.example/", f"{_BASE}/")])
+def test_stranger_comes_back_to_where_the_action_was_asked_for(asked: str, led_to: str) -> None:
+    answer = Client().post(f"{_BASE}/do/ring/", {"next": asked})
+
+    assert answer.headers["Location"] == f"/admin/login/?next={led_to}"
 
 
 def test_action_on_a_row_that_is_not_there_is_not_found(channel: Channel) -> None:

@@ -107,6 +107,7 @@ def test_range_that_says_nothing_is_refused_and_stays_in_its_fields(stream: Stre
         ({"from_key": "1", "since": "2024-01-01"}, "one of the two"),
         ({"since": "yesterday"}, "ISO 8601"),
         ({"from_key": "[1"}, "JSON list"),
+        ({"since": "2024-03-02", "until": "2024-03-01"}, "before the beginning of the range"),
     ]
     for fields, says in refused:
         answer = client.post(url_of(stream, "backfill"), fields)
@@ -121,6 +122,7 @@ def test_key_that_no_row_can_have_is_refused_at_its_field(stream: Stream, client
     refused = [
         ({"from_key": "abc"}, "from_key", "The value of id is not a whole number."),
         ({"to_key": "[1, 2]"}, "to_key", "Expected one value, that of id."),
+        ({"from_key": "10", "to_key": "9"}, "to_key", "Is below the lowest key of the range; exchange the two."),
     ]
     for fields, name, says in refused:
         page = client.post(url_of(stream, "backfill"), fields).content.decode()
@@ -129,6 +131,22 @@ def test_key_that_no_row_can_have_is_refused_at_its_field(stream: Stream, client
         assert page.count("aria-invalid") == 1
     assert not Run.objects.filter(trigger=TriggerKind.BACKFILL).exists()
     assert not AuditEntry.objects.filter(action="backfill").exists()
+
+
+def test_stream_that_copies_whole_snapshots_has_nothing_to_backfill(
+    databases: Databases, stream: Stream, client: Client
+) -> None:
+    page = url(Stream, "change", stream.pk)
+    assert url_of(stream, "backfilling") in client.get(page).content.decode()
+    dump = make_table(mode="dumping", bookmark=..., primary_key=..., primary_key_datatype=...)
+    register(make_mapping(*databases, dump))
+
+    assert url_of(stream, "backfilling") not in client.get(page).content.decode()
+    answer = client.post(url_of(stream, "backfill"), {"from_key": "1"})
+
+    assert answer.status_code == 422
+    assert "dumping copies whole snapshots, so there is no range to read again" in answer.content.decode()
+    assert not Run.objects.filter(trigger=TriggerKind.BACKFILL).exists()
 
 
 def test_page_speaks_of_its_own_fields_and_of_the_streams_own_key(stream: Stream, client: Client) -> None:

@@ -26,6 +26,11 @@ _FOLLOWS_WITHIN_MS = 2000
 def visit(page: Page, path: str) -> None:
     """Go to a page, and wait until what it does by itself is done: scripts, and parts that it asks for."""
     page.goto(path)
+    settle(page)
+
+
+def settle(page: Page) -> None:
+    """Wait until a page has done what it does by itself."""
     page.wait_for_function(_SETTLED)
 
 

@@ -7,10 +7,13 @@ from playwright.sync_api import Page, expect
 
 from connectors.mapping import dump_yaml, parse_mapping
 from tests.admin.editing import store_ends
+from tests.browser import scenes
 from tests.browser.looking import NARROW, assert_accessible, at_width, tab_to, visit
+from tests.browser.people import PASSWORD, Role
 from tests.browser.site import Site
 from tests.browser.visiting import assert_no_complaints
 from tests.builders import make_mapping, make_table
+from tests.controlplane.builders import raw_table
 from tests.databases import PgDatabase
 
 ADD = "/admin/migrations_app/mapping/add/"
@@ -134,6 +137,50 @@ def test_mistakes_are_shown_at_their_fields_in_what_was_folded_away(
     expect(field).to_be_visible()
     expect(page.locator(".field-col_rename.errors")).to_contain_text("line 1, column 2")
     assert_accessible(page)
+    assert_no_complaints(page)
+
+
+def test_the_keyboard_is_enough_to_unfold_a_table_among_many(page: Page, site: Site) -> None:
+    tables = [raw_table(table_name=name) for name in ("a", "b", "c", "x" * 63)]
+    site.call(scenes.save_mapping, "shop", {"tables": tables})
+    visit(page, "/admin/migrations_app/mapping/shop/change/")
+    field, head = page.locator("#id_tables-1-table_name"), page.get_by_role("button", name="b", exact=True)
+    expect(field).to_be_hidden()
+
+    tab_to(page, head)
+    page.keyboard.press("Enter")
+
+    expect(field).to_be_visible()
+    expect(head).to_have_attribute("aria-expanded", "true")
+    assert_accessible(page, "#tables-group")
+    page.keyboard.press("Space")
+    expect(field).to_be_hidden()
+    # A long name leaves the card's own buttons in sight.
+    card = page.locator("#tables-group .form-group").nth(3)
+    assert card.locator("h3").evaluate("element => element.scrollWidth <= element.clientWidth")
+
+
+def test_work_goes_on_after_signing_in_in_another_tab(page: Page, site: Site) -> None:
+    site.call(scenes.save_mapping, "shop", {})
+    visit(page, "/admin/migrations_app/mapping/shop/change/")
+    document = page.locator("#dms-document")
+    expect(document).to_contain_text("'source'")
+    page.context.clear_cookies(name="sessionid")
+    page.fill("#id_description", "typed while signed out")
+    expect(document).to_contain_text("Sign in in another tab, then go on here")
+
+    other = page.context.new_page()
+    other.goto("/admin/login/")
+    other.get_by_label("Username").fill(Role.SUPERUSER)
+    other.locator("input[type=password]").fill(PASSWORD)
+    other.keyboard.press("Enter")
+    other.wait_for_url("**/admin/")
+    page.fill("#id_description", "and finished afterwards")
+
+    expect(document).to_contain_text("'source'")
+    page.get_by_role("button", name="Save", exact=True).click()
+    expect(page.get_by_text("was changed successfully")).to_be_visible()
+    expect(page.get_by_text("and finished afterwards")).to_be_visible()
     assert_no_complaints(page)
 
 

@@ -20,6 +20,21 @@ document.addEventListener("click", (event) => {
     }
 });
 
+// Who signs in anew, in another tab, gets another token; the forms of this page were made with the one before.
+const token = () => (document.cookie.match(/(?:^|; )csrftoken=([^;]+)/) || [])[1];
+document.addEventListener("submit", (event) => {
+    const field = event.target.querySelector("input[name=csrfmiddlewaretoken]");
+    if (field && token()) {
+        field.value = token();
+    }
+}, true);
+document.addEventListener("htmx:configRequest", (event) => {
+    const { parameters } = event.detail;
+    if (parameters.csrfmiddlewaretoken !== undefined && token()) {
+        parameters.csrfmiddlewaretoken = token();
+    }
+});
+
 // The button of a dialog works once the name is typed; the server looks again.
 const guard = (field) => {
     const button = field.form.querySelector("button[type=submit]");

@@ -134,6 +134,26 @@ const editor = () => {
         kind.textContent = kind.textContent.replace(/#?$/, name ? "" : "#");
     };
 
+    // The head of a card that folds is a button for the keyboard, too.
+    const unfold = (head) => {
+        const card = head.closest(".form-group[x-data]");
+        if (!card || !window.Alpine || "dmsFolds" in head.dataset) {
+            return;
+        }
+        head.dataset.dmsFolds = "";
+        const title = head.querySelector("strong");
+        title.tabIndex = 0;
+        title.setAttribute("role", "button");
+        window.Alpine.effect(() => title.setAttribute("aria-expanded", window.Alpine.$data(card).openRow));
+        title.addEventListener("keydown", (event) => {
+            if (event.key === "Enter" || event.key === " ") {
+                event.preventDefault();
+                title.click();
+            }
+        });
+    };
+    const unfoldAll = () => form.querySelectorAll(".form-group h3").forEach(unfold);
+
     // Whatever a field is folded away in is opened first.
     const open = (card) => {
         if (card && card.hasAttribute("x-data") && window.Alpine) {
@@ -201,6 +221,7 @@ const editor = () => {
             position.value = taken.length ? Math.max(...taken) + 1 : 0;
         }
         card.querySelectorAll("[data-dms-cron]").forEach(explain);
+        unfoldAll();
         open(card);
         arrangeAll();
         const first = card.querySelector("input:not([type=hidden]), select, textarea");
@@ -278,5 +299,6 @@ const editor = () => {
     });
     form.querySelectorAll("[data-dms-cron]").forEach(explain);
     arrangeAll();
+    unfoldAll();
 };
 document.addEventListener("DOMContentLoaded", editor);
