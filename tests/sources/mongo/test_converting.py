@@ -55,6 +55,7 @@ def text(value: Any) -> str | None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(300)
 @settings(deadline=None)
 @given(documents(), TYPES, st.booleans())
 def test_both_ways_agree_on_all_documents(raws: list[bytes], types: dict[str, FieldType], is_key: bool) -> None:
