@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 from connectors.base import Comparable, Digest, KeyRange
 from connectors.mapping import Mode
 from connectors.types import Column, StreamSchema
+from connectors.wording import counted
 
 #: Rows of one range in the first pass.
 RANGE_ROWS = 50_000
@@ -325,15 +326,15 @@ class _Comparing:
         for difference, count in sorted(found.counts.items()):
             if count and not found.is_allowed(difference):
                 least = "" if found.is_counted else "at least "
-                found.reasons.append(f"{least}{count:,} {_WORDS[difference]}")
+                found.reasons.append(f"{least}{counted(count, *_WORDS[difference])}")
         if found.absent_columns:
             found.reasons.append(
                 f"the destination lacks column {', '.join(found.absent_columns)}, which the next run adds"
             )
         if found.counts[Difference.EXTRA] and found.allows_extras:
-            found.notes.append(
-                f"{found.counts[Difference.EXTRA]:,} rows that the source no longer has are kept, as {found.mode} does"
-            )
+            gone = "that the source no longer has"
+            kept = counted(found.counts[Difference.EXTRA], f"row {gone} is kept", f"rows {gone} are kept")
+            found.notes.append(f"{kept}, as {found.mode} does")
         if found.mismatches or found.absent_columns or (found.reasons and not found.key):
             found.verdict = Verdict.DIFFERENT
         else:
@@ -341,10 +342,10 @@ class _Comparing:
 
 
 _WORDS = {
-    Difference.MISSING: "rows are missing at the destination",
-    Difference.EXTRA: "rows are at the destination only",
-    Difference.CHANGED: "rows differ",
-    Difference.REPEATED: "rows are at the destination more than once",
+    Difference.MISSING: ("row is missing at the destination", "rows are missing at the destination"),
+    Difference.EXTRA: ("row is at the destination only", "rows are at the destination only"),
+    Difference.CHANGED: ("row differs", "rows differ"),
+    Difference.REPEATED: ("row is at the destination more than once", "rows are at the destination more than once"),
 }
 
 
@@ -368,7 +369,7 @@ def _difference(ours: int | None, theirs: int | None) -> Difference | None:
 def _unnamed(found: Comparison, ours: Sequence[Digest], theirs: Sequence[Digest]) -> str:
     """What can be said of a difference without a key."""
     if found.source_rows != found.destination_rows:
-        return f"the source has {found.source_rows:,} rows and the destination {found.destination_rows:,}"
+        return f"the source has {counted(found.source_rows, 'row')} and the destination {found.destination_rows:,}"
     differing = sum(mine != their for mine, their in zip(ours, theirs, strict=True))
     return f"as many rows at both ends, but not the same ones ({differing} of {len(ours)} hashes differ)"
 

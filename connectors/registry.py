@@ -158,17 +158,18 @@ def probe_source(
 
 
 def probe_destination(
-    config: DestinationConfig, source: SourceConfig, label: str, options: Options, tell: Tell = tell_nobody
+    config: DestinationConfig, source: SourceConfig | None, label: str, options: Options, tell: Tell = tell_nobody
 ) -> list[Step]:
-    """Test the connection to a destination, and its rights to write what comes from the source.
+    """Test the connection to a destination, and its rights to write what comes from the source, None for any.
 
     `tell` hears of the steps meanwhile.
     """
     if isinstance(config, S3DestinationConfig):
         from connectors.destinations.s3.probe import probe as probe_s3
 
-        return probe_s3(config, source.kind, source.db_name, label=label, options=options, tell=tell)
+        place = None if source is None else (source.kind, source.db_name)
+        return probe_s3(config, place, label=label, options=options, tell=tell)
     if not isinstance(config, PgsqlDestinationConfig):
         return [Step("connector", "failed", f"no connector writes destinations of type {config.destination_type} yet")]
-    schema = destination_schema(source.kind, source.db_name, config)
+    schema = config.schema_name if source is None else destination_schema(source.kind, source.db_name, config)
     return pgsql_destination_probe.probe(config, schema, label=label, options=options, tell=tell)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from connectors.wording import counted as counted
+
 _KILO = 1000
 _BRIEF_S = 9.95
 _HOUR_S = 3600

@@ -14,6 +14,7 @@ from django.db import transaction
 
 from connectors.base import Selection
 from connectors.mapping import EVERY_TABLE, Issue, MappingError
+from connectors.wording import counted
 from migrations_app import hosts, mapping_io, plans, runs, settings_io
 from migrations_app.enums import TriggerKind
 from migrations_app.models import Mapping, Run, Stream
@@ -73,8 +74,9 @@ def start(mapping: Mapping, *, table: str | None = None, destination: str | None
         return f"Started {mapping.pk}."
     trigger_id = uuid.uuid4()
     queued = sum(_queue(stream, trigger_id, requested_by) for stream in found)
-    busy = f", {len(found) - queued} have a run already" if queued < len(found) else ""
-    return f"Queued {queued} of {len(found)} streams of {mapping.pk} for the workers{busy}."
+    left = len(found) - queued
+    busy = f", {left:,} {'has' if left == 1 else 'have'} a run already" if left else ""
+    return f"Queued {queued} of {counted(len(found), 'stream')} of {mapping.pk} for the workers{busy}."
 
 
 def select(mapping: Mapping, *, table: str | None = None, destination: str | None = None) -> list[Stream]:

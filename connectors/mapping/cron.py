@@ -3,7 +3,8 @@
 from datetime import tzinfo
 
 from apscheduler.triggers.cron import CronTrigger
-from apscheduler.triggers.cron.fields import MAX_VALUES, MIN_VALUES
+
+from connectors.mapping.cron_mistakes import is_misread, remedy_of, remedy_of_all, takes
 
 SELF_MANAGED = "self-managed"
 FIELDS = ("year", "month", "day", "week", "day_of_week", "hour", "minute", "second")
@@ -25,7 +26,7 @@ def check_cron(expression: str) -> str:
             f"expected '{SELF_MANAGED}' or {len(FIELDS)} fields with spaces between ({' '.join(FIELDS)}),"
             f" such as '* * * * * 7-19 */1 0'; found {len(values)}"
         )
-        raise ValueError(message)
+        raise ValueError(_with(message, _confirmed(remedy_of_all(values))))
     if all(value == _UNSET for value in values):
         message = f"at least one of the fields must be given; write '{SELF_MANAGED}' for a job without a schedule"
         raise ValueError(message)
@@ -52,11 +53,30 @@ def cron_trigger(expression: str, timezone: tzinfo) -> CronTrigger | None:
 
 
 def _check_field(position: int, name: str, value: str) -> None:
+    if _can_be_read(name, value):
+        return
+    message = f"field {position} of {len(FIELDS)} ({name}) cannot be read; {takes(name)}"
+    raise ValueError(_with(message, remedy_of(name, value)))
+
+
+def _can_be_read(name: str, value: str) -> bool:
+    if is_misread(name, value):
+        return False
     try:
         CronTrigger.FIELDS_MAP[name](name, value)
     except ValueError:
-        message = (
-            f"field {position} of {len(FIELDS)} ({name}) cannot be read; it takes *, */n, a, a-b, a-b/n"
-            f" or a list of those, from {MIN_VALUES[name]} to {MAX_VALUES[name]}"
-        )
-        raise ValueError(message) from None
+        return False
+    return True
+
+
+def _with(message: str, remedy: str) -> str:
+    return f"{message}; {remedy}" if remedy else message
+
+
+def _confirmed(remedy: str) -> str:
+    """The remedy, unless it proposes an expression that cannot be read either."""
+    proposed = remedy.partition("write it as '")[2].rstrip("'")
+    if not proposed:
+        return remedy
+    fields = zip(FIELDS, proposed.split(), strict=True)
+    return remedy if all(_can_be_read(name, value) for name, value in fields) else ""

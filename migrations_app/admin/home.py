@@ -164,7 +164,7 @@ def _charts() -> list[tuple[str, dict[str, Any]]]:
     return [
         ("Runs of the last 24 hours", _with_sums(runs_by_hour, hours)),
         ("Runs of the last 14 days", _with_sums(runs_by_day, days)),
-        ("Rows written", _with_total(rows_chart, rows, f"{formats.human_count(rows)} rows in 14 days")),
+        ("Rows written", _with_total(rows_chart, rows, f"{formats.counted(rows, 'row')} in 14 days")),
         ("Bytes moved", _with_total(bytes_chart, byte_count, f"{formats.human_bytes(byte_count)} in 14 days")),
     ]
 

@@ -100,9 +100,9 @@ class MappingPages:
         """When the first of its streams runs by itself."""
         return ago(mapping.sums.get("due"))
 
-    @admin.display(description="rows so far")
+    @admin.display(description="rows changed")
     def rows_total(self, mapping: Any) -> str:
-        """Rows that all runs of its streams have written."""
+        """Rows that runs of its streams have inserted, updated or deleted since their copies began."""
         return count(mapping.sums.get("rows"))
 
     @admin.display(description="settings")

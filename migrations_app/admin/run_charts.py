@@ -79,5 +79,5 @@ def _title(run: PastRun) -> str:
     parts = [_moment(run), run.state]
     parts += [formats.human_seconds(run.seconds)] if run.seconds is not None else []
     parts += ["backfill"] if run.is_backfill else []
-    parts.append(f"{formats.human_count(run.rows)} rows changed")
+    parts.append(f"{formats.counted(run.rows, 'row')} changed")
     return ", ".join(parts)

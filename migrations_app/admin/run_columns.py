@@ -24,6 +24,8 @@ else:
 
 #: A run that takes so much longer than usual stands out.
 _LONG_TIMES = 2.0
+#: With one digit, less would be 0.0.
+_LEAST_SHARE = 0.1
 _NOTHING = "-"
 
 
@@ -119,4 +121,7 @@ def against_usual(seconds: float, usual: float | None) -> str:
     """Such as: 2.1x the median of 41 s."""
     if not usual:
         return ""
-    return f"{seconds / usual:.1f}x the median of {human_seconds(usual)}"
+    share = seconds / usual
+    if share < _LEAST_SHARE:
+        return f"under {_LEAST_SHARE}x the median of {human_seconds(usual)}"
+    return f"{share:.1f}x the median of {human_seconds(usual)}"

@@ -160,6 +160,14 @@ class RunSight:
         return self.run.read / self.run.seconds if self.run.seconds and self.run.read else None
 
     @property
+    def rows_as_they_were(self) -> int:
+        """Rows that it read and that stood at the destination already, as they are, once it has ended well."""
+        run = self.run
+        if run.state != RunState.SUCCEEDED:
+            return 0
+        return max(0, run.read - run.inserted - run.updated)
+
+    @property
     def bytes_moved(self) -> int:
         """With those that are under way."""
         return max(self.run.byte_count, self.progress.bytes_moved if self.progress else 0)

@@ -11,6 +11,7 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.urls import reverse
 from django.utils.text import Truncator
 
+from connectors.wording import counted
 from migrations_app import audit, runs, starting
 from migrations_app.admin.auditing import records_itself
 from migrations_app.admin.base import ReadOnlyAdmin
@@ -183,7 +184,7 @@ class RunAdmin(SavedFilters, RunColumns, ReadOnlyAdmin):
             raise Refused(message)
         (new,) = started.runs
         to = reverse("admin:migrations_app_run_change", args=(new.pk,))
-        sentence = f"Queued a run of {run.stream.unique_id} that may delete {int(given):,} rows."
+        sentence = f"Queued a run of {run.stream.unique_id} that may delete {counted(int(given), 'row')}."
         return Done(sentence, to=to, details={"run": str(new.pk), "allow_deletes": int(given)})
 
     def _retried(self, request: HttpRequest, run: Run) -> Run:

@@ -15,6 +15,7 @@ from connectors import registry
 from connectors.base import Position
 from connectors.errors import ConnectorError
 from connectors.mapping import EVERY_TABLE, MappingError
+from connectors.mapping.specs import Spec
 from migrations_app import mapping_io, plans, starting
 from migrations_app.admin.pages import page
 from migrations_app.admin.posting import Done, Refused, posted, shown, url_of
@@ -78,7 +79,9 @@ class StreamRereading:
                     context |= _described(stream, asked)
             except Refused as refusal:
                 context |= _where(refusal, {"to_key"})
-        context["how_to_write"] = _how_to_write(stream)
+        spec = _spec_of(stream)
+        context["how_to_write"] = how_to_write(spec) if spec is not None else ""
+        context["why_no_key"] = reset.why_no_key(spec, _stored(stream)) if spec is not None else ""
         here = f"{url_of(stream, 'resetting')}?{urlencode(asked)}"
         return _page(request, "pages/stream_reset.html", f"Reset {stream.name}", stream, here=here, **context)
 
@@ -180,14 +183,18 @@ def _where(refusal: Refused, fields: Iterable[str]) -> dict[str, Any]:
     return {"mistakes": found} if found.keys() <= set(fields) else {"error": str(refusal)}
 
 
-def _how_to_write(stream: Stream) -> str:
-    """What a key of the stream looks like, without asking the source; empty while its mapping cannot be read."""
+def _spec_of(stream: Stream) -> Spec | None:
+    """How the stream is copied, without asking the source; None while its mapping cannot be read."""
     try:
         specs = {spec.name: spec for spec in mapping_io.load_contract(stream.mapping).specs}
     except (MappingError, SecretUnreadableError):
-        return ""
-    spec = specs.get(stream.name) or specs.get(EVERY_TABLE)
-    return how_to_write(spec) if spec is not None else ""
+        return None
+    return specs.get(stream.name) or specs.get(EVERY_TABLE)
+
+
+def _stored(stream: Stream) -> Position | None:
+    position: Position | None = Checkpoint.objects.filter(stream=stream).values_list("position", flat=True).first()
+    return position
 
 
 def _refuse_busy(stream: Stream) -> None:
@@ -198,11 +205,13 @@ def _refuse_busy(stream: Stream) -> None:
 def _backfill_page(
     request: HttpRequest, stream: Stream, *, values: dict[str, str | None] | None = None, **mistakes: Any
 ) -> HttpResponseBase:
-    checkpoint = Checkpoint.objects.filter(stream=stream).first()
+    spec = _spec_of(stream)
     given = {
         "values": values or {},
-        "how_to_write": _how_to_write(stream),
-        "is_copied": checkpoint is not None,
+        "how_to_write": how_to_write(spec) if spec is not None else "",
+        "why_no_range": backfill.why_no_range(spec) if spec is not None else "",
+        "why_no_times": backfill.why_no_times(spec) if spec is not None else "",
+        "is_copied": Checkpoint.objects.filter(stream=stream).exists(),
         "zone": schedule_settings()[1],
         "status": 422 if mistakes else 200,
     }

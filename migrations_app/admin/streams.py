@@ -91,9 +91,9 @@ class StreamAdmin(StreamPages, StreamActions, StreamRereading, BaseAdmin):
         """When its last run ended, however that was."""
         return ago(related(stream, "totals", "last_finished_at"))
 
-    @admin.display(description="rows so far", ordering="checkpoint__rows_total")
+    @admin.display(description="rows changed", ordering="checkpoint__rows_total")
     def rows_total(self, stream: Stream) -> str:
-        """Rows that all runs have written."""
+        """Rows that runs have inserted, updated or deleted since its copy began."""
         return count(related(stream, "checkpoint", "rows_total"))
 
     def has_add_permission(self, request: HttpRequest) -> bool:  # noqa: ARG002 - Django's signature

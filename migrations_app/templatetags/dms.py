@@ -84,6 +84,15 @@ def count(number: int | None) -> str:
 
 
 @register.filter
+def counted(number: int | None, noun: str) -> str:
+    """A number with its noun, such as 1,234 rows; the noun for many behind a comma where it is not one with an s."""
+    if number is None:
+        return _NOTHING
+    one, _, many = noun.partition(",")
+    return formats.counted(number, one, many or None)
+
+
+@register.filter
 def size(byte_count: float | None) -> str:
     """Such as 12.3 MB."""
     return _NOTHING if byte_count is None else formats.human_bytes(byte_count)

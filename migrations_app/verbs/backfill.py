@@ -22,7 +22,7 @@ from connectors.base import (
 )
 from connectors.errors import ConfigError
 from connectors.mapping import Issue, MappingError, Mode
-from connectors.mapping.specs import ModedSpec
+from connectors.mapping.specs import ModedSpec, Spec
 from connectors.types import StreamSchema
 from migrations_app import plans, runs
 from migrations_app.enums import TriggerKind
@@ -103,9 +103,9 @@ def parse_selection(
         MappingError: The streams copy whole snapshots, nothing is selected, keys and times are mixed, the end is before
             the beginning, or one cannot be read or is not the streams'.
     """
-    if any(_is_dumping(plan) for plan in planned):
-        message = "dumping copies whole snapshots, so there is no range to read again; run it for a new snapshot"
-        raise MappingError([Issue(("mode",), message)])
+    for plan in planned:
+        if message := why_no_range(plan.stream.spec):
+            raise MappingError([Issue(("mode",), message)])
     selection = Selection(
         from_key=read_key("from_key", from_key, planned),
         to_key=read_key("to_key", to_key, planned),
@@ -115,11 +115,25 @@ def parse_selection(
     if selection.is_by_key == selection.is_by_time:
         message = "give a range of keys (from_key, to_key) or a range of bookmarks (since, until), and one of the two"
         raise MappingError([Issue(("backfill",), message)])
-    if selection.is_by_time and not all(_has_bookmark(plan) for plan in planned):
-        message = "this stream has no bookmark, so there is no range of times; give a range of keys"
-        raise MappingError([Issue(("since" if since is not None else "until",), message)])
+    for plan in planned:
+        if selection.is_by_time and (message := why_no_times(plan.stream.spec)):
+            raise MappingError([Issue(("since" if since is not None else "until",), message)])
     _check_order(selection, planned)
     return selection
+
+
+def why_no_range(spec: Spec) -> str:
+    """Why no range of a stream can be read again; empty where one can."""
+    if isinstance(spec, ModedSpec) and spec.mode is Mode.DUMPING:
+        return "dumping copies whole snapshots, so there is no range to read again; run it for a new snapshot"
+    return ""
+
+
+def why_no_times(spec: Spec) -> str:
+    """Why a stream has no range of times; empty where it has."""
+    if isinstance(spec, ModedSpec) and spec.bookmark_column is None:
+        return "this stream has no bookmark, so there is no range of times; give a range of keys"
+    return ""
 
 
 def queue(
@@ -166,16 +180,6 @@ def _check_order(selection: Selection, planned: Sequence[Plan]) -> None:
         and int(last[0]) < int(first[0])
     ):
         raise MappingError([Issue(("to_key",), "is below the lowest key of the range; exchange the two")])
-
-
-def _is_dumping(plan: Plan) -> bool:
-    spec = plan.stream.spec
-    return isinstance(spec, ModedSpec) and spec.mode is Mode.DUMPING
-
-
-def _has_bookmark(plan: Plan) -> bool:
-    spec = plan.stream.spec
-    return not isinstance(spec, ModedSpec) or spec.bookmark_column is not None
 
 
 def _time(name: str, text: str | None, timezone: str) -> datetime | None:

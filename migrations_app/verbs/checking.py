@@ -18,6 +18,7 @@ from django.db.models.functions import Now
 from django.utils import timezone
 
 from connectors.comparison import ComparisonReport, Verdict
+from connectors.wording import counted
 from migrations_app.models import DataCheck, Stream
 from migrations_app.owner import Owner, this_process
 from migrations_app.verbs.verify import Verification
@@ -189,7 +190,7 @@ def why_none(check: DataCheck, now: datetime | None = None) -> str:
     silence = (now or timezone.now()) - (check.heard_at or check.asked_at)
     if silence > _SILENT_AFTER:
         minutes = int(silence.total_seconds() // 60)
-        return f"its process on {check.owner_host} has not been heard of for {minutes} minutes; {log}"
+        return f"its process on {check.owner_host} has not been heard of for {counted(minutes, 'minute')}; {log}"
     return ""
 
 

@@ -14,15 +14,11 @@ from django.utils import timezone
 from connectors import mapping as contract
 from connectors import registry
 from connectors.base import Options, Step
-from connectors.mapping import SourceType
 from connectors.mapping.base import Contract
 from connectors.steps import FAILED, OK, WARNING, Tell, tell_nobody
 from migrations_app import mapping_io
 from migrations_app.endpoints_io import DESTINATION, SOURCE, EndpointKind, Row
 from migrations_app.models import Destination, Mapping, Source
-
-#: Its name is that of the schema, or of the prefix, that a test looks at.
-_NOBODYS_SOURCE = contract.PgsqlSource(source_type=SourceType.PGSQL, url="localhost", db_name="connection_test")
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,8 +134,7 @@ def prepare_part(kind: EndpointKind, part: Contract, label: str, *, row: Row | N
         kind: What it is.
         part: It, references unresolved.
         label: Who asks: its name.
-        row: The stored one; the mappings of a destination say what would be written. Without any it is what nobody's
-            source holds.
+        row: The stored one; the mappings of a destination say where would be written.
 
     Raises:
         MappingError: A reference leads nowhere.
@@ -150,7 +145,7 @@ def prepare_part(kind: EndpointKind, part: Contract, label: str, *, row: Row | N
     if kind is SOURCE:
         return lambda tell: TestedEnd(kind.noun, tuple(registry.probe_source(config, (), label, options, tell)))
     user = row.mappings.select_related("source").first() if row is not None and row.pk else None
-    source: Any = SOURCE.resolved(SOURCE.load(user.source)) if user else _NOBODYS_SOURCE
+    source: Any = SOURCE.resolved(SOURCE.load(user.source)) if user else None
     return lambda tell: TestedEnd(kind.noun, tuple(registry.probe_destination(config, source, label, options, tell)))
 
 

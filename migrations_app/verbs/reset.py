@@ -11,12 +11,15 @@ from django.db import transaction
 
 from connectors.base import Destination, Position, RunReport, Source
 from connectors.errors import ConfigError
-from connectors.mapping import Mode
+from connectors.mapping import Mode, TableSpec
+from connectors.mapping.specs import ModedSpec, Spec
+from connectors.positions import Phase
 from migrations_app import audit, plans, runs
 from migrations_app.audit import Actor
 from migrations_app.enums import ACTIVE_STATES
 from migrations_app.models import Run
 from migrations_app.plans import Plan
+from migrations_app.verbs.keys import has_whole_number_key
 
 _WHOLE_COPY = {
     Mode.DUMPING: "the next run dumps everything, as every run of this mode does",
@@ -93,6 +96,24 @@ def describe(plan: Plan, *, to_key: tuple[str, ...] | None = None, release: bool
         return Reset(
             plan.stream.unique_id, before, source.describe_position(position), consequence, position, release, stored
         )
+
+
+def why_no_key(spec: Spec, stored: Position | None) -> str:
+    """Why the next run cannot go on above a key, as far as that can be told without asking the source; else empty.
+
+    Args:
+        spec: Of the stream.
+        stored: Where it stands; a first copy that is under way goes on above any key.
+    """
+    if isinstance(spec, ModedSpec) and spec.mode is Mode.DUMPING:
+        return "dumping copies everything each time, so there is no key to go on above"
+    is_copying = stored is not None and stored.get("phase") == Phase.COPY
+    if isinstance(spec, TableSpec) and not is_copying and not has_whole_number_key(spec):
+        return (
+            "new rows of this stream are not found by a growing number, so it cannot go on above a key; backfill a"
+            " range of keys for some rows"
+        )
+    return ""
 
 
 def estimate_rows(plan: Plan, reset: Reset) -> int | None:

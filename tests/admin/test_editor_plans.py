@@ -97,6 +97,28 @@ def test_a_plan_says_what_would_be_read_and_made(databases: Databases, nothing_s
     nothing_stored()
 
 
+def test_a_plan_names_the_rights_that_the_users_lack(databases: Databases) -> None:
+    source, destination = databases
+    role = f"{source.name}_nobody"
+    source.execute(f"CREATE ROLE {role} LOGIN PASSWORD 'x'")
+    login = {"username": role, "password": "x"}
+    mapping = make_mapping(*databases, make_table())
+    mapping["source"] |= login
+    mapping["destination"]["dest"] |= login
+    try:
+        store_ends(mapping)
+        client = editor()
+        refused = ask(client, "draft_plan", page(spec()))
+        source.execute(f"GRANT SELECT ON orders TO {role}")
+        warned = ask(client, "draft_plan", page(spec()))
+    finally:
+        source.execute(f"DROP OWNED BY {role}; DROP ROLE {role}")
+    assert f"the user may not read public.orders; run GRANT SELECT ON orders TO {role}" in refused
+    assert "a run would fail: the schema arrived is missing and the user may not create it" in warned
+    assert f"GRANT CREATE ON DATABASE {destination.name} TO {role}" in warned
+    assert 'CREATE TABLE "arrived"."orders"' in warned
+
+
 def test_a_plan_into_a_bucket_names_its_files(
     databases: Databases, s3_bucket: Bucket, nothing_stored: Callable[[], None]
 ) -> None:

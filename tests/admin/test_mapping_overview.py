@@ -184,7 +184,7 @@ def test_piece_brings_all_that_a_run_changes(mapping: Mapping) -> None:
     assert url_of(orders, "run") in piece
     assert "Failing (1)" in piece
     assert "On time (1)" in piece
-    assert "<dt>Rows</dt><dd>4,321</dd>" in piece
+    assert "<dt>Rows changed</dt><dd>4,321</dd>" in piece
     assert "<dt>Last success</dt><dd>-</dd>" not in piece
     assert piece.index(f"stream-{items.pk}") < piece.index(f"stream-{orders.pk}"), "failing comes first"
     for part in ("actions", "sums", "counts", "rows"):

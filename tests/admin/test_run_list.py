@@ -88,6 +88,7 @@ def test_without_a_median_nothing_is_compared() -> None:
     assert against_usual(5.0, None) == ""
     assert against_usual(5.0, 0.0) == ""
     assert against_usual(20.5, 41.0) == "0.5x the median of 41 s"
+    assert against_usual(1.0, 41.0) == "under 0.1x the median of 41 s"
 
 
 def test_filters_narrow_the_list(admin_client: Client) -> None:

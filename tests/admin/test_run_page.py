@@ -111,6 +111,16 @@ def test_working_run_shows_where_it_is(admin_client: Client) -> None:
         assert words in text
 
 
+def test_rows_that_were_there_already_are_told_apart(admin_client: Client) -> None:
+    stream = make_stream()
+    finished = {"state": RunState.SUCCEEDED, "finished_at": timezone.now()}
+    again = make_run(stream, read=2, inserted=1, **finished)
+    each_once = make_run(stream, read=2, inserted=1, updated=1, **finished)
+
+    assert "1 row read and left as found at the destination" in page_of(admin_client, again)
+    assert "left as found" not in page_of(admin_client, each_once)
+
+
 def test_nobody_guesses_what_is_left_without_an_estimate(admin_client: Client) -> None:
     run = working(rows_expected=None)
     unknown = working(make_stream("lake"))

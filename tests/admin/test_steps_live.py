@@ -72,7 +72,7 @@ def test_step_shows_as_running_while_the_earlier_ones_show_how_they_ended(
     assert not found.verdict
     relay.release()
     found = Answer(found.text + b"".join(coming).decode())
-    assert found.steps["rights"] == ("ok", "the user may read all 1 tables")
+    assert found.steps["rights"] == ("ok", "the user may read the only table")
     assert "It works; read the warnings." in found.verdict
     # Each one begins once and ends once, in its turn.
     names = [name for name, _ in found.told]

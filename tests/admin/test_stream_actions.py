@@ -50,7 +50,7 @@ def test_stream_is_run(stream: Stream) -> None:
 
     run = Run.objects.get()
     assert (run.state, run.trigger, run.requested_by) == ("queued", "admin", "ann")
-    assert "Queued 1 of 1 streams" in said[0]
+    assert "Queued 1 of 1 stream" in said[0]
     assert AuditEntry.objects.get().action == "run"
 
 

@@ -90,7 +90,14 @@ def test_place_is_said_to_those_who_may_see_it() -> None:
     viewed = person(*VIEWER, name="bob").get(url(Stream, "change", stream.pk)).content.decode()
     assert "60,500" not in viewed
     assert "60500" not in viewed
-    assert "1,234 rows so far" in viewed
+    assert "runs have inserted, updated or deleted 1,234 rows" in viewed
+
+
+def test_a_copy_over_rows_that_are_there_says_why_it_counts_none() -> None:
+    stream = make_stream()
+    Checkpoint.objects.create(stream=stream, position=POSITION, epoch=1, rows_total=0)
+    shown = page_of(stream, *OPERATOR)
+    assert "inserted, updated or deleted 0 rows; rows that were at the destination already" in shown
 
 
 def test_last_runs_are_drawn_and_told() -> None:

@@ -149,6 +149,31 @@ def test_stream_that_copies_whole_snapshots_has_nothing_to_backfill(
     assert not Run.objects.filter(trigger=TriggerKind.BACKFILL).exists()
 
 
+def test_pages_offer_what_the_stream_can_do(databases: Databases, stream: Stream, client: Client) -> None:
+    times, above = 'name="since"', 'value="key"'
+    assert times in see(client, stream, "backfilling")
+    assert above in see(client, stream, "resetting")
+
+    register(make_mapping(*databases, make_table(bookmark=False)))
+    page = see(client, stream, "backfilling")
+    assert times not in page
+    assert "This stream has no bookmark, so there is no range of times; give a range of keys." in page
+
+    register(make_mapping(*databases, make_table(primary_key_datatype="uuid")))
+    page = see(client, stream, "resetting")
+    assert above not in page
+    assert "are not found by a growing number" in page
+    Checkpoint.objects.filter(stream=stream).update(position={"phase": "copy"})
+    assert above in see(client, stream, "resetting")
+
+    dump = make_table(mode="dumping", bookmark=..., primary_key=..., primary_key_datatype=...)
+    register(make_mapping(*databases, dump))
+    assert 'name="from_key"' not in see(client, stream, "backfilling")
+    page = see(client, stream, "resetting")
+    assert above not in page
+    assert "Dumping copies everything each time, so there is no key to go on above." in page
+
+
 def test_page_speaks_of_its_own_fields_and_of_the_streams_own_key(stream: Stream, client: Client) -> None:
     assert "It is a value of id." in see(client, stream, "backfilling")
     assert "It is a value of id." in see(client, stream, "resetting")

@@ -17,6 +17,7 @@ from migrations_app.models import Destination, Source
 from tests.admin.ends import ask_test, bucket_form, destination_form, do, person, source_form
 from tests.buckets import Bucket
 from tests.databases import PgDatabase
+from tests.s3_faults import Fault, How, S3Proxy
 
 pytestmark = pytest.mark.django_db
 
@@ -39,7 +40,7 @@ def test_unsaved_source_is_tested_and_nothing_is_stored(admin_client: Client, pg
         *("role", "sight of transactions", "clock", "rights"),
     ]
     assert {outcome for outcome, _ in found.values()} == {"ok", "warning"}
-    assert found["rights"][1] == "the user may read all 1 tables"
+    assert found["rights"][1] == "the user may read the only table"
     assert not Source.objects.exists()
 
 
@@ -92,9 +93,14 @@ def test_missing_rights_are_named_with_their_grants(admin_client: Client, pg_dat
         assert found["rights"][0] == "failed"
         assert "GRANT SELECT ON ALL TABLES" in found["rights"][1]
         assert f"GRANT pg_read_all_stats TO {role}" in found["sight of transactions"][1]
-        written = ask_test(admin_client, do("destination", "test_new"), destination_form(pg_database, **login)).steps
+        form = destination_form(pg_database, **login)
+        written = ask_test(admin_client, do("destination", "test_new"), form).steps
         assert written["rights"][0] == "failed"
-        assert "CREATE SCHEMA" in written["rights"][1]
+        assert f'CREATE SCHEMA "arrived" AUTHORIZATION {role}' in written["rights"][1]
+        anywhere = ask_test(admin_client, do("destination", "test_new"), form | {"pgsql__schema": ""}).steps
+        assert anywhere["rights"][0] == "failed"
+        assert f"GRANT CREATE ON DATABASE {pg_database.name} TO {role}" in anywhere["rights"][1]
+        assert "connection_test" not in anywhere["rights"][1]
     finally:
         pg_database.execute(f"DROP OWNED BY {role}; DROP ROLE {role}")
 
@@ -114,6 +120,17 @@ def test_bucket_is_written_and_emptied(admin_client: Client, s3: S3Server, s3_bu
     ]
     assert {outcome for name, (outcome, _) in found.items() if name != "TLS"} == {"ok"}
     assert s3_bucket.keys() == []
+    assert "connection_test" not in str(found)
+
+
+def test_bucket_that_refuses_a_place_nobody_needs_says_so(
+    admin_client: Client, s3_proxy: S3Proxy, s3_bucket: Bucket
+) -> None:
+    s3_proxy.add(Fault(How.ANSWER, "PutObject", times=None, status=403, code="AccessDenied"))
+    found = ask_test(admin_client, do("destination", "test_new"), bucket_form(s3_proxy.server, s3_bucket.name)).steps
+    assert list(found)[-1] == "write"
+    assert "grant the user the right to read, write and delete" in found["write"][1]
+    assert "sql/connection_test/ was tried" in found["write"][1]
 
 
 @pytest.mark.parametrize(

@@ -161,7 +161,7 @@ def _look_before_saving(page: Page, keys: Keyboard) -> None:
 
 def _run_and_watch(page: Page, keys: Keyboard) -> None:
     keys.press(_button(page, "Run all now"))
-    expect(page.get_by_text("Queued 1 of 1 streams")).to_be_visible()
+    expect(page.get_by_text("Queued 1 of 1 stream")).to_be_visible()
     expect(page.get_by_role("region", name="Streams").get_by_role("row", name="sales.orders")).to_contain_text(
         "On time", timeout=_RUN_MS
     )

@@ -56,10 +56,8 @@ def test_worker_that_is_up_finds_the_run_in_the_queue(admin_client: Client, star
     hosts.beat("here", "holder", {"slots": 2})
     stream = make_stream()
 
-    assert "Queued 1 of 1 streams of shop" in run_now(admin_client, stream)
-    assert "Queued 0 of 1 streams of shop for the workers, 1 have a run already" in run_now(
-        admin_client, stream.mapping
-    )
+    assert "Queued 1 of 1 stream of shop" in run_now(admin_client, stream)
+    assert "Queued 0 of 1 stream of shop for the workers, 1 has a run already" in run_now(admin_client, stream.mapping)
 
     run = Run.objects.get()
     assert (run.state, run.trigger, run.requested_by, run.owner_pid) == ("queued", "admin", "admin", None)

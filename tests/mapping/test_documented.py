@@ -1,6 +1,7 @@
 """The examples of the documented format, in our own words, and what the contract makes of them."""
 
 import datetime as dt
+import re
 from typing import Any
 
 import pytest
@@ -22,6 +23,7 @@ from connectors.mapping import (
     parse_settings,
     unique_id,
 )
+from connectors.mapping.cron import FIELDS, check_cron
 from connectors.mapping.files import load_text
 from connectors.mapping.schema import mapping_json_schema, settings_json_schema
 from tests.mapping.samples import issues_of, make_mapping
@@ -192,6 +194,72 @@ def test_offsets_of_days_are_read_from_text_and_numbers() -> None:
 )
 def test_a_cron_error_names_the_field(cron: str, message: str) -> None:
     assert message in issues_of(make_mapping(cron=cron))["tables[0].cron"]
+
+
+def test_a_cron_error_shows_how_its_field_is_written() -> None:
+    values = ["x"] * 8
+    for position, name in enumerate(FIELDS):
+        crossed = ["*"] * 8
+        crossed[position] = "x"
+        message = issues_of(make_mapping(cron=" ".join(crossed)))["tables[0].cron"]
+        assert f"({name}) cannot be read; it takes *, */n, a, a-b, a-b/n" in message
+        for example in message.rpartition("such as ")[2].split(" or "):
+            values[position] = example
+            check_cron(" ".join([*crossed[:position], example, *crossed[position + 1 :]]))
+    assert check_cron(" ".join(values)) == " ".join(values)
+
+
+@pytest.mark.parametrize(
+    ("cron", "remedy"),
+    [
+        ("* * * * fri-mon 0 0 0", "write fri-sun,mon"),
+        ("* * * * 5-1 0 0 0", "write 5-6,0-1"),
+        ("* nov-feb * * * 0 0 0", "write nov-dec,jan-feb"),
+        ("* * 28-3 * * 0 0 0", "write 28-31,1-3"),
+        ("* * * * * 22-6 0 0", "write 22-23,0-6"),
+        ("* * * * * 22-6/3 0 0", "write 22,1-6/3"),
+        ("2028-2026 * * * * * * *", "write 2026-2028"),
+        ("* * * * 7 0 0 0", "write 6 or sun for Sunday"),
+        ("* * * * 1-7 0 0 0", "write 6 or sun for Sunday"),
+        ("* * * * jan 0 0 0", "jan is a month, which stands in field 2 (month)"),
+        ("* mon * * * 0 0 0", "mon is a weekday, which stands in field 5 (day_of_week)"),
+        ("* * * * monday 0 0 0", "write mon, the first three letters"),
+        ("* * * * mon-5 0 0 0", "both as names"),
+        ("* * L * * 0 0 0", "write last"),
+        ("* * * * 5L 0 0 0", "cannot be written"),
+        ("* * last-3 * * 0 0 0", "cannot be written"),
+        ("* * * * fri#2 0 0 0", "write 8-14 in day and fri in day_of_week"),
+        ("* * * * ?/2 0 0 0", "? stands alone"),
+        ("* * * * * * */0 0", "is at least 1"),
+        ("* * * * * * */90 0", "is at most 59"),
+        ("* * * * * 24 0 0", "midnight is 0"),
+        ("* * * * 2nd mon 0 0 0", "write 8-14 in day and mon in day_of_week"),
+        ("@daily", "write it as '* * * * * 0 0 0'"),
+        ("@weekly", "write it as '* * * * sun 0 0 0'"),
+        ("@reboot", "of the names with @"),
+        ("*/15 * * * *", "write it as '* * * * * * */15 0'"),
+        ("30 2 * * 1-5", "write it as '* * * * mon-fri 2 30 0'"),
+        ("0 6 1 jan *", "write it as '* jan 1 * * 6 0 0'"),
+        ("0 0 * * 0", "write it as '* * * * sun 0 0 0'"),
+        ("0 0 * * 5-7", "write it as '* * * * fri-sun 0 0 0'"),
+        ("0 0 * * */2", "write it as '* * * * tue,thu,sat,sun 0 0 0'"),
+        ("0 0 13 * 5", "here both have to hold"),
+    ],
+)
+def test_a_usual_mistake_in_a_cron_is_told_its_remedy(cron: str, remedy: str) -> None:
+    message = issues_of(make_mapping(cron=cron))["tables[0].cron"]
+    assert remedy in message
+    if proposed := re.search(r"write it as '(.*)'", message):
+        assert check_cron(proposed[1]) == proposed[1]
+    elif parts := re.search(r"over the end: write (\S+)", message):
+        position = int(message.partition("field ")[2][0])
+        check_cron(" ".join(parts[1] if number == position else "*" for number in range(1, 9)))
+
+
+@pytest.mark.parametrize("cron", ["hunter2 * * * *", "* * * * hunter2-1 0 0 0", "s3cr3t w0rd * * 1-x"])
+def test_a_cron_error_repeats_nothing_that_is_no_cron(cron: str) -> None:
+    message = issues_of(make_mapping(cron=cron))["tables[0].cron"]
+    assert not any(word in message for word in ("hunter", "s3cr3t", "w0rd"))
 
 
 def test_a_cron_gives_the_next_time_in_its_time_zone() -> None:

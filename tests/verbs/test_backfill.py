@@ -172,7 +172,7 @@ def test_positions_are_told_in_words(databases: Databases) -> None:
     with ends_of(raw) as ends:
         then = ends.source.describe_position(ends.destination.stored_position())
         nothing = ends.source.describe_position(None)
-    assert first.startswith("an unfinished first copy: 1 chunks in, key ")
+    assert first.startswith("an unfinished first copy: 1 chunk in, key ")
     assert then.startswith("changes up to watermark 20")
     assert then.endswith("keys up to 1000")
     assert nothing == "nothing: this is a first copy"

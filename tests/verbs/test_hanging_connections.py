@@ -186,7 +186,7 @@ def test_silent_store_ends_in_time() -> None:
         config = S3Destination.model_validate(
             {"destination_type": "s3", "s3_bucket_name": "lake", "endpoint_url": f"http://127.0.0.1:{port}", **keys}
         )
-        steps, took_s = timed(lambda: probe_bucket(config, "sql", "shop", label="shop"))
+        steps, took_s = timed(lambda: probe_bucket(config, ("sql", "shop"), label="shop"))
     assert [step.name for step in steps] == ["resolve", "connect", "TLS", "sign in"]
     assert steps[-1].outcome == "failed"
     assert took_s < LIMIT_S + SLACK_S
@@ -219,7 +219,7 @@ def test_store_that_stops_answering_keeps_nothing_of_the_test(
     )
     fault = s3_proxy.add(Fault(How.HANG, operation))
     try:
-        steps = probe_bucket(config, "sql", "shop", label="shop")
+        steps = probe_bucket(config, ("sql", "shop"), label="shop")
     finally:
         fault.release()
 

@@ -78,7 +78,12 @@ def test_missing_rights_are_named_with_the_grant(weak: dict[str, Any], databases
     assert "GRANT pg_read_all_stats TO weak_reader" in found["sight of transactions"]["detail"]
     assert found["table orders"]["outcome"] == "failed"
     assert "GRANT SELECT ON orders TO weak_reader" in found["table orders"]["detail"]
-    databases[0].execute("GRANT SELECT ON orders TO weak_reader")
+    databases[0].execute(
+        "GRANT SELECT ON orders TO weak_reader; CREATE SCHEMA sales;"
+        "CREATE TABLE sales.orders (LIKE orders INCLUDING ALL); GRANT SELECT ON sales.orders TO weak_reader"
+    )
+    inside = steps(weak | {"tables": [make_table(table_name="sales.orders")]}, code=1)
+    assert inside["table sales.orders"]["detail"].endswith("run GRANT USAGE ON SCHEMA sales TO weak_reader")
     found = steps(weak, code=0)
     assert found["table orders"]["outcome"] == "warning"
     assert "GRANT SELECT ON SEQUENCE orders_id_seq TO weak_reader" in found["table orders"]["detail"]

@@ -43,7 +43,7 @@ def test_a_difference_ends_with_5_and_names_the_key(databases: Databases) -> Non
     databases[1].execute("UPDATE arrived.items SET note = '' WHERE id = 42; DELETE FROM arrived.items WHERE id = 7")
     outcome = command("verify_migration")
     assert outcome.code == 5
-    assert "test_DMS_items_dest 1 rows differ" in outcome.out
+    assert "test_DMS_items_dest 1 row differs" in outcome.out
     lines = [" ".join(line.split()) for line in outcome.out.splitlines()]
     assert "test_DMS_items_dest missing 7" in lines
     assert "test_DMS_items_dest different 42" in lines

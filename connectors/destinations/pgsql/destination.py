@@ -22,12 +22,12 @@ from connectors.base import (
     Stream,
     Write,
 )
-from connectors.destinations.pgsql import deleting, differing, expiry, indexes, state, tables, writing
+from connectors.destinations.pgsql import deleting, differing, expiry, indexes, rights, state, tables, writing
 from connectors.destinations.pgsql.target import SNAPSHOT_COLUMN, Target, check_names
 from connectors.destinations.pgsql.types import mismatch
 from connectors.destinations.pgsql.verify import TableSide
 from connectors.destinations.pgsql.writing import Keyed, Written
-from connectors.errors import ConfigError, ConnectorError, Stopped
+from connectors.errors import ConfigError, ConnectorError, DestinationAuthFailed, Stopped
 from connectors.faults import FaultPoint, pass_point
 from connectors.mapping import Mode, destination_schema
 from connectors.mapping import PgsqlDestination as Config
@@ -77,6 +77,8 @@ class PgsqlDestination(Destination):
                 ConfigError,
                 f"the server is PostgreSQL {session.major_version}; {_OLDEST_SERVER} or newer is needed",
             )
+        if (refused := rights.no_entry(session, self._schema_name)) is not None:
+            raise self._side.error(DestinationAuthFailed, refused)
         self._target = Target(session, self._stream, self._report, self._schema_name)
         # Index expressions and casts name types and functions without a schema.
         session.execute(
@@ -167,10 +169,12 @@ class PgsqlDestination(Destination):
             expiry.expire(target, schema.column(SNAPSHOT_COLUMN).pg_type.text)
 
     def plan_statements(self, schema: StreamSchema) -> list[str]:
-        """The DDL that a run would execute now."""
+        """The DDL that a run would execute now; what the user may not do of it is reported as warnings."""
         target = self._connected
         statements = [target.session.text(statement) for statement in state.creation(target)]
         plan = tables.plan_table(target, schema)
+        for sentence in rights.missing_for(target, plan):
+            self._report.warn(f"a run would fail: {sentence}")
         statements += plan.summaries
         if plan.key_index is not None:
             statements.append(target.session.text(plan.key_index))

@@ -8,6 +8,7 @@ from functools import partial
 from psycopg2 import sql
 
 from connectors.base import Options, Step
+from connectors.destinations.pgsql import rights
 from connectors.destinations.pgsql.target import NAME_BYTES
 from connectors.mapping import PgsqlDestination as Config
 from connectors.postgres.errors import destination_side
@@ -19,13 +20,13 @@ _CLOCK_TOLERANCE_S = 5.0
 
 
 def probe(
-    config: Config, schema: str, *, label: str, options: Options | None = None, tell: Tell = tell_nobody
+    config: Config, schema: str | None, *, label: str, options: Options | None = None, tell: Tell = tell_nobody
 ) -> list[Step]:
     """Test a destination; ends with the first step that fails.
 
     Args:
         config: Resolved: without references.
-        schema: Where tables would be written.
+        schema: Where tables would be written; None while no mapping says it.
         label: Who asks, for errors and application_name: a stream's or mapping's id.
         options: Timeouts; every statement ends within ten seconds at the latest.
         tell: Told of the steps while they are taken.
@@ -55,31 +56,30 @@ def _version(run: Probe) -> Finding:
     return outcome, detail
 
 
-def _rights(run: Probe, schema: str) -> Finding:
+def _rights(run: Probe, schema: str | None) -> Finding:
     session = run.connected
+    if schema is None:
+        refused = rights.no_schemas(session) or rights.no_temporary_tables(session)
+        return (FAILED, refused) if refused else (OK, "a schema can be created for each source's database")
     if len(schema.encode()) > NAME_BYTES:
         return FAILED, f"the schema name has over {NAME_BYTES} bytes; set a shorter `schema`"
-    quoted = session.text(sql.Identifier(schema))
-    if session.value("SELECT to_regnamespace(%s) IS NULL", [quoted]):
-        if session.value("SELECT has_database_privilege(current_database(), 'CREATE')"):
-            return OK, f"the schema {schema} will be created"
-        return FAILED, (
-            f"the schema {schema} is missing and the user may not create it; run CREATE SCHEMA {quoted}"
-            " AUTHORIZATION for the user in `username`"
-        )
-    if session.value("SELECT has_schema_privilege(%s, 'CREATE') AND has_schema_privilege(%s, 'USAGE')", [schema] * 2):
-        return OK, f"tables can be created in the schema {schema}"
-    return FAILED, f"the user may not create tables in the schema; run GRANT USAGE, CREATE ON SCHEMA {quoted}"
+    refused = rights.no_tables(session, schema) or rights.no_temporary_tables(session)
+    if refused:
+        return FAILED, refused
+    if rights.is_missing(session, schema):
+        return OK, f"the schema {schema} will be created"
+    return OK, f"tables can be created in the schema {schema}"
 
 
-def _write_and_delete(run: Probe, schema: str) -> Finding:
+def _write_and_delete(run: Probe, schema: str | None) -> Finding:
     """In a transaction that is rolled back, so that nothing stays whatever happens."""
     session = run.connected
-    table = sql.Identifier(schema, f"_dms_probe_{uuid.uuid4().hex[:12]}")
+    name = f"_dms_probe_{uuid.uuid4().hex[:12]}"
+    schema = schema or name
+    table = sql.Identifier(schema, name)
     session.begin()
     try:
-        quoted = session.text(sql.Identifier(schema))
-        if session.value("SELECT to_regnamespace(%s) IS NULL", [quoted]):
+        if rights.is_missing(session, schema):
             session.execute(sql.SQL("CREATE SCHEMA {}").format(sql.Identifier(schema)))
         session.execute(sql.SQL("CREATE TABLE {} (id bigint PRIMARY KEY)").format(table))
         session.execute(sql.SQL("CREATE TEMPORARY TABLE dms_probe ON COMMIT DROP AS SELECT id FROM {}").format(table))

@@ -48,6 +48,8 @@ class TablePlan:
         added_columns: Columns that the table gets.
         notes: What differs and is left alone.
         creates: True when the table is missing.
+        alters: True when one that is there gets other columns.
+        makes_types: True when types of the source are made, or get values.
         is_partitioned: As it is, or as it will be made.
     """
 
@@ -57,6 +59,8 @@ class TablePlan:
     added_columns: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     creates: bool = False
+    alters: bool = False
+    makes_types: bool = False
     is_partitioned: bool = False
 
     def add(self, target: Target, statement: sql.Composable, summary: str | None = None) -> None:
@@ -110,7 +114,7 @@ def plan_table(target: Target, schema: StreamSchema) -> TablePlan:
     """
     _check_column_names(target, schema)
     types = plan_types(target, schema.columns)
-    plan = TablePlan(notes=list(types.notes))
+    plan = TablePlan(notes=list(types.notes), makes_types=bool(types.statements))
     for statement in types.statements:
         plan.add(target, statement)
     table = read_table(target)
@@ -118,6 +122,7 @@ def plan_table(target: Target, schema: StreamSchema) -> TablePlan:
         _plan_creation(plan, target, schema, types)
     else:
         _plan_changes(plan, target, schema, types, table)
+        plan.alters = len(plan.statements) > len(types.statements)
     return plan
 
 

@@ -21,6 +21,7 @@ from connectors.destinations.s3.pending import PENDING_KEY, Pending
 from connectors.destinations.s3.target import STATE_DIRECTORY
 from connectors.errors import DestinationAuthFailed, DestinationError, DestinationUnavailable
 from connectors.verbs import FileCheck, Finding, Problem
+from connectors.wording import counted
 
 #: Copies of manifests that `rebuild` has replaced.
 BACKUP_PREFIX = f"{STATE_DIRECTORY}manifest-before-"
@@ -152,7 +153,7 @@ def _checked(
 
 def _part(objects: Objects, part: Part, there: Part | None, wanted: list[tuple[str, str]]) -> list[Finding]:
     if there is None:
-        return [Finding(Problem.MISSING, part.key, f"the manifest has {part.rows:,} rows in it")]
+        return [Finding(Problem.MISSING, part.key, f"the manifest has {counted(part.rows, 'row')} in it")]
     if there.etag != part.etag or there.byte_count != part.byte_count:
         detail = f"its content is another than the manifest's ({there.byte_count:,} bytes, were {part.byte_count:,})"
         return [Finding(Problem.CHANGED, part.key, detail)]
@@ -166,7 +167,7 @@ def _part(objects: Objects, part: Part, there: Part | None, wanted: list[tuple[s
         return [Finding(Problem.CHANGED, part.key, "it was replaced or deleted while it was read")]
     findings = []
     if metadata.num_rows != part.rows:
-        detail = f"it has {metadata.num_rows:,} rows, the manifest says {part.rows:,}"
+        detail = f"it has {counted(metadata.num_rows, 'row')}, the manifest says {part.rows:,}"
         findings.append(Finding(Problem.CHANGED, part.key, detail))
     found = [(field.name, str(field.type)) for field in schema]
     if found != wanted:

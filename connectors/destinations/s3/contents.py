@@ -20,6 +20,7 @@ from connectors.destinations.s3.objects import Objects
 from connectors.destinations.s3.parts import snapshot_of
 from connectors.destinations.s3.target import SNAPSHOT_COLUMN
 from connectors.errors import DestinationError
+from connectors.wording import counted
 
 #: Rows whose hashes are in memory at once; of larger tables the parts are read several times.
 _ROWS_AT_ONCE = 8_000_000
@@ -89,7 +90,9 @@ def refuse_repeated_rows(contents: Contents, parts: Sequence[Part], numbers: Map
     pairs = _nested_parts(contents, parts, numbers) if contents.is_dump else _pairs_with_one_key(contents, parts)
     if not pairs:
         return
-    named = "; ".join(f"{one} and {other} ({count:,} rows)" for (one, other), count in pairs.most_common(_NAMED_PAIRS))
+    named = "; ".join(
+        f"{one} and {other} ({counted(count, 'row')})" for (one, other), count in pairs.most_common(_NAMED_PAIRS)
+    )
     more = f" and {len(pairs) - _NAMED_PAIRS} more pairs" if len(pairs) > _NAMED_PAIRS else ""
     message = (
         f"parts hold the same rows: {named}{more}; of each pair move one away, usually the one with the lower numbers"

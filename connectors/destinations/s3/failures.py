@@ -58,6 +58,8 @@ _NO_CREDENTIALS = (
     boto.SSOError,
     boto.UnauthorizedSSOTokenError,
 )
+#: How a sentence begins that says which right the user lacks.
+LACKS_RIGHT = "the store refused to"
 _NO_STORE = "what answers at that address does not speak as an S3 store does; check `endpoint_url`"
 _KEYS = "`access_key_id` and `secret_access_key`, or the standard AWS environment"
 
@@ -140,7 +142,7 @@ def _of_answer(error: boto.ClientError, operation: str, bucket: str) -> Failure:
         return Failure(DestinationAuthFailed, f"{_CREDENTIALS[code]}; check {_KEYS}")
     if status in {401, 403}:
         message = (
-            f"the store refused to {operation} in bucket {bucket} ({answer}); grant the user the right to read, write"
+            f"{LACKS_RIGHT} {operation} in bucket {bucket} ({answer}); grant the user the right to read, write"
             " and delete objects there, and to list the bucket (without it a missing object looks like a refusal)"
         )
         return Failure(DestinationAuthFailed, message)

@@ -7,26 +7,29 @@ import uuid
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime
+from functools import partial
 from urllib.parse import urlsplit
 
 from connectors import steps as tests
 from connectors.base import Options, Step
 from connectors.destinations.s3.client import Client
 from connectors.destinations.s3.errors import ObjectChanged, ObjectMissing, Side
+from connectors.destinations.s3.failures import LACKS_RIGHT
 from connectors.destinations.s3.target import STATE_DIRECTORY, encoded
-from connectors.errors import ConnectorError, DestinationError
+from connectors.errors import ConnectorError, DestinationAuthFailed, DestinationError
 from connectors.mapping import S3Destination as Config
 from connectors.steps import FAILED, OK, WARNING, Finding, Tell, tell_nobody
 
 _WAIT_S = 10
 _CLOCK_TOLERANCE_S = 60
 _PORTS = {"http": 80, "https": 443}
+#: Where objects are tried while no mapping says where rows would go.
+_ANY_PLACE = ("sql", "connection_test")
 
 
 def probe(
     config: Config,
-    kind: str,
-    db_name: str,
+    place: tuple[str, str] | None,
     *,
     label: str,
     options: Options | None = None,
@@ -36,19 +39,21 @@ def probe(
 
     Args:
         config: Resolved: without references.
-        kind: Of the source: sql, mongo, kafka or api.
-        db_name: The source's database.
+        place: Kind (sql, mongo, kafka or api) and database of the source; None while no mapping says them.
         label: Who asks, for errors: a stream's or mapping's id.
         options: Timeouts; every request ends within ten seconds at the latest.
         tell: Told of the steps while they are taken.
     """
-    run = _Probe(config, f"{encoded(kind)}/{encoded(db_name)}/", Side(label), options or Options())
+    run = _Probe(config, place, Side(label), options or Options())
     return run.run(tell)
 
 
 class _Probe:
-    def __init__(self, config: Config, prefix: str, side: Side, options: Options) -> None:
+    def __init__(self, config: Config, place: tuple[str, str] | None, side: Side, options: Options) -> None:
+        kind, db_name = place or _ANY_PLACE
+        prefix = f"{encoded(kind)}/{encoded(db_name)}/"
         self._config = config
+        self._is_known_place = place is not None
         self._prefix = prefix
         self._side = side
         self._options = Options(
@@ -68,11 +73,11 @@ class _Probe:
             "resolve": self._resolve,
             "connect": self._connect,
             "TLS": self._tls,
-            "sign in": self._sign_in,
-            "list": self._list,
-            "write": self._write,
-            "multipart upload": self._upload,
-            "delete": self._delete,
+            "sign in": partial(self._permitted, self._sign_in),
+            "list": partial(self._permitted, self._list),
+            "write": partial(self._permitted, self._write),
+            "multipart upload": partial(self._permitted, self._upload),
+            "delete": partial(self._permitted, self._delete),
             "clock": self._clock,
         }
         try:
@@ -82,6 +87,18 @@ class _Probe:
                 made = self._made
                 tests.clear_away(lambda: self._clean_up(made))
                 made.close()
+
+    def _permitted(self, check: Callable[[], Finding]) -> Finding:
+        """A step that needs rights; what is refused in a place that no mapping means says so."""
+        try:
+            return check()
+        except DestinationAuthFailed as error:
+            if self._is_known_place or not error.message.startswith(LACKS_RIGHT):
+                raise
+            return FAILED, (
+                f"{error.message}. No mapping uses this destination yet, so {self._prefix} was tried: where the user"
+                " has its rights below other prefixes alone, test again once a mapping does"
+            )
 
     def _clean_up(self, client: Client) -> None:
         """Delete what a failed step left, or may have: a store that refused the step may refuse this too."""
@@ -127,6 +144,8 @@ class _Probe:
 
     def _list(self) -> Finding:
         found = len(self._client.list_page(self._prefix, limit=1))
+        if not self._is_known_place:
+            return OK, "the bucket can be listed"
         return OK, f"{self._prefix} can be listed and {'holds objects' if found else 'is empty'}"
 
     def _write(self) -> Finding:
@@ -144,7 +163,8 @@ class _Probe:
             )
         if self._client.put(self._key, b"probe", etag) and self._client.get(self._key).content != b"probe":
             return FAILED, "an object that was written reads back as another; use a store that is consistent"
-        return OK, f"an object under {self._prefix} was written, replaced and read, with conditions"
+        where = f" under {self._prefix}" if self._is_known_place else ""
+        return OK, f"an object{where} was written, replaced and read, with conditions"
 
     def _upload(self) -> Finding:
         key = self._upload_key

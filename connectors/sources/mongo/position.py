@@ -7,6 +7,7 @@ from datetime import datetime
 from connectors.base import Say
 from connectors.positions import Phase, StreamPosition
 from connectors.sources.mongo.ids import BRACKETS
+from connectors.wording import counted
 
 
 class MongoPosition(StreamPosition):
@@ -31,8 +32,8 @@ class MongoPosition(StreamPosition):
             return f"the dump of {self.snapshot}"
         if self.phase is Phase.COPY:
             reached = f"_id {self.after}" if self.after is not None else f"ids of type {self.bracket}"
-            return f"an unfinished first copy: {self.batch} chunks in, {reached}"
-        return f"changes up to {self.watermark}, {len(self.fields)} fields"
+            return f"an unfinished first copy: {counted(self.batch, 'chunk')} in, {reached}"
+        return f"changes up to {self.watermark}, {counted(len(self.fields), 'field')}"
 
     def place(self, say: Say) -> str:
         """What is copied, for people who do not know how it is stored; `say` writes a moment, given in ISO 8601."""
@@ -40,6 +41,6 @@ class MongoPosition(StreamPosition):
             return f"the snapshot of {say(self.snapshot)}"
         if self.phase is Phase.COPY:
             reached = f", documents with _id up to {self.after}" if self.after is not None else ""
-            return f"an unfinished first copy: {self.batch:,} chunks{reached}"
+            return f"an unfinished first copy: {counted(self.batch, 'chunk')}{reached}"
         changes = f"changes by {self.bookmark}" if self.bookmark else "documents"
         return f"{changes} up to {say(self.watermark.isoformat())}" if self.watermark else "everything"

@@ -15,6 +15,7 @@ from connectors.sources.mongo import looking
 from connectors.sources.mongo.errors import mapped
 from connectors.sources.mongo.session import Session, client_arguments
 from connectors.steps import FAILED, OK, WARNING, Finding, Tell, tell_nobody
+from connectors.wording import counted
 
 _CLOCK_TOLERANCE_S = 30.0
 #: Of `hello`: MongoDB 4.4.
@@ -141,7 +142,7 @@ def _rights(session: Session) -> Finding:
     if not names:
         return WARNING, "the user sees no collections; check `db_name`, and grant the role read on the database"
     session.call(lambda: session.collection(names[0]).find_one({}, {"_id": 1}))
-    return OK, f"the user may list and read; there are {len(names):,} collections"
+    return OK, f"the user may list and read {counted(len(names), 'collection')}"
 
 
 def _collections(session: Session, specs: Sequence[CollectionSpec], steps: list[Step]) -> Finding:
@@ -163,7 +164,7 @@ def _collection(session: Session, spec: CollectionSpec, known: Sequence[str]) ->
     if spec.collection_name not in known:
         return FAILED, "it is not there, or the user may not see it; check `collection_name` and `db_name`"
     rows = looking.estimated_count(session, spec.collection_name)
-    size = "a view" if rows is None else f"about {rows:,} documents"
+    size = "a view" if rows is None else f"about {counted(rows, 'document')}"
     bookmark = spec.bookmark_column
     if bookmark is None or spec.mode is Mode.DUMPING or spec.improper_bookmarks or "." in bookmark:
         return OK, size

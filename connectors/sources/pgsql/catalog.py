@@ -257,6 +257,19 @@ def load_table(session: Session, table_name: str) -> Table:
     )
 
 
+def missing_grants(session: Session, table: Table) -> str:
+    """The statements that let the user read the table; empty when it may."""
+    may_use, may_read, schema, relation, user = session.rows(
+        "SELECT has_schema_privilege(n.oid, 'USAGE'), has_table_privilege(c.oid, 'SELECT'), quote_ident(n.nspname),"
+        " c.oid::regclass::text, quote_ident(current_user)"
+        " FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = %s",
+        [table.oid],
+    )[0]
+    grants = [] if may_use else [f"GRANT USAGE ON SCHEMA {schema} TO {user}"]
+    grants += [] if may_read else [f"GRANT SELECT ON {relation} TO {user}"]
+    return "; ".join(grants)
+
+
 def load_sequence(session: Session, table: Table, column: str) -> Sequence | None:
     """The sequence that gives a column its values, None without one."""
     tables = [table.oid]

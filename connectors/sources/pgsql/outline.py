@@ -15,6 +15,7 @@ from connectors.sources.pgsql.keys import key_order, key_tuple
 from connectors.sources.pgsql.position import PgPosition
 from connectors.sources.pgsql.reading import Reading
 from connectors.sources.pgsql.select import Selected, select_clause
+from connectors.wording import counted
 
 
 def outline_dump(session: Session, selected: tuple[Selected, ...], source: sql.Composable, rows: int | None) -> Outline:
@@ -37,7 +38,7 @@ def outline_run(reading: Reading, position: PgPosition | None) -> Outline:
     if is_copying:
         copied_from = position.cursor if position is not None else None
         size = ChunkSize(reading).rows()
-        windows.append(f"first copy in chunks of about {size:,} rows, from {_words(copied_from)} on")
+        windows.append(f"first copy in chunks of about {counted(size, 'row')}, from {_words(copied_from)} on")
         queries.append(
             sql.SQL("SELECT {} FROM {} WHERE {} > $after AND {} <= $upto ORDER BY {}").format(
                 select_clause(reading.selected),

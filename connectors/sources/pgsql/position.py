@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict
 
 from connectors.base import Say
 from connectors.positions import Phase, StreamPosition
+from connectors.wording import counted
 
 Key = tuple[str, ...]
 
@@ -103,7 +104,7 @@ class PgPosition(StreamPosition):
         if self.phase is Phase.COPY:
             reached = f"page {self.next_block}" if self.next_block is not None else f"key {_words(self.cursor)}"
             word = "second copy, for added or changed columns" if self.is_refill else "first copy"
-            return f"an unfinished {word}: {self.batch} chunks in, {reached}"
+            return f"an unfinished {word}: {counted(self.batch, 'chunk')} in, {reached}"
         parts = [f"changes up to watermark {self.watermark}"] if self.watermark else []
         parts += [f"keys up to {self.safe_key}"] if self.safe_key is not None else []
         return ", ".join(parts) or "a whole copy; every row is compared"
@@ -120,7 +121,7 @@ class PgPosition(StreamPosition):
         if self.phase is Phase.COPY:
             word = "second copy, for added or changed columns" if self.is_refill else "first copy"
             reached = f", rows with {key} up to {_shown(self.cursor)}" if self.cursor is not None else ""
-            return f"an unfinished {word}: {self.batch:,} chunks{reached}"
+            return f"an unfinished {word}: {counted(self.batch, 'chunk')}{reached}"
         parts = [f"rows with {key} up to {_shown((self.safe_key,))}"] if self.safe_key is not None else []
         changes = f"changes by {self.bookmark}" if self.bookmark else "rows"
         parts += [f"{changes} up to {say(self.watermark)}"] if self.watermark else []

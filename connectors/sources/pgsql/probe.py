@@ -12,9 +12,10 @@ from connectors.mapping import Mode, PgsqlSource, TableSpec
 from connectors.postgres.errors import source_side
 from connectors.postgres.probing import Probe, bounded
 from connectors.postgres.session import Session
-from connectors.sources.pgsql.catalog import Table, list_tables, load_sequence, load_table
+from connectors.sources.pgsql.catalog import Table, list_tables, load_sequence, load_table, missing_grants
 from connectors.sources.pgsql.dumping import query_columns, query_source
 from connectors.steps import FAILED, OK, WARNING, Finding, Tell, tell_nobody
+from connectors.wording import counted
 
 _CLOCK_TOLERANCE_S = 30.0
 #: Tables that are not looked at within this time are named as such.
@@ -100,13 +101,14 @@ def _rights(run: Probe) -> Finding:
     if not count:
         return WARNING, "there are no tables; check `db_name`"
     if not readable:
+        which = "the only table" if count == 1 else f"any of the {count:,} tables"
         return FAILED, (
-            f"the user may read none of the {count:,} tables; run GRANT USAGE ON SCHEMA and GRANT SELECT ON ALL TABLES"
-            f" IN SCHEMA for each schema that is to be copied, TO {user}"
+            f"the user may not read {which}; run GRANT USAGE ON SCHEMA and GRANT SELECT ON ALL TABLES IN SCHEMA for"
+            f" each schema that is to be copied, TO {user}"
         )
     if readable < count:
         return OK, f"the user may read {readable:,} of {count:,} tables; GRANT SELECT on others that are to be copied"
-    return OK, f"the user may read all {count:,} tables"
+    return OK, "the user may read the only table" if count == 1 else f"the user may read all {count:,} tables"
 
 
 def _tables(run: Probe, specs: Sequence[TableSpec]) -> Finding:
@@ -134,9 +136,10 @@ def _tables(run: Probe, specs: Sequence[TableSpec]) -> Finding:
 
 def _table(session: Session, spec: TableSpec) -> Finding:
     if spec.is_every_table:
-        return OK, f"stands for {len(list_tables(session))} tables, less those with a spec of their own or excluded"
+        tables = counted(len(list_tables(session)), "table")
+        return OK, f"stands for {tables}, less those with a spec of their own or excluded"
     if spec.fetch_data_query:
-        return OK, f"the query returns {len(query_columns(session, query_source(session, spec)))} columns"
+        return OK, f"the query returns {counted(len(query_columns(session, query_source(session, spec))), 'column')}"
     table = load_table(session, spec.table_name)
     named = [
         *((name, "primary_key") for name in spec.keys),
@@ -146,14 +149,17 @@ def _table(session: Session, spec: TableSpec) -> Finding:
         named.append((spec.bookmark_column, "bookmark"))
     for name, key in named:
         table.column(name, key, session)
-    if not session.value("SELECT has_table_privilege(%s::oid, 'SELECT')", [table.oid]):
-        relation, user = session.rows("SELECT %s::oid::regclass::text, quote_ident(current_user)", [table.oid])[0]
-        return FAILED, f"the user may not read it; run GRANT SELECT ON {relation} TO {user}"
+    if grants := missing_grants(session, table):
+        return FAILED, f"the user may not read it; run {grants}"
     return _key(session, spec, table)
 
 
 def _key(session: Session, spec: TableSpec, table: Table) -> Finding:
-    rows = f"about {table.estimated_rows:,} rows" if table.estimated_rows else "number of rows unknown; ANALYZE it"
+    rows = (
+        f"about {counted(table.estimated_rows, 'row')}"
+        if table.estimated_rows
+        else "number of rows unknown; ANALYZE it"
+    )
     if spec.mode is Mode.DUMPING:
         return OK, rows
     if not table.is_unique(spec.keys):

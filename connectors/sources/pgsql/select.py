@@ -8,10 +8,10 @@ from datetime import datetime
 from psycopg2 import sql
 
 from connectors.base import Stream
-from connectors.errors import ConfigError
+from connectors.errors import ConfigError, ConnectorError, SourceAuthFailed
 from connectors.mapping import Mode, TableSpec
 from connectors.postgres.session import Session
-from connectors.sources.pgsql.catalog import SourceColumn, Table, missing_column
+from connectors.sources.pgsql.catalog import SourceColumn, Table, missing_column, missing_grants
 from connectors.sources.pgsql.position import ColumnForm
 from connectors.sources.pgsql.types import arriving, arriving_expression, spelled
 from connectors.types import Column, PgType
@@ -50,6 +50,7 @@ def select_list(session: Session, table: Table, stream: Stream) -> tuple[Selecte
 
     Raises:
         StreamNotFound: col_rename or masking_columns name a column that is not there.
+        SourceAuthFailed: The user may not read it.
         ConfigError: A mask does not fit its column, or two columns arrive under one name.
     """
     spec = stream.spec
@@ -68,8 +69,21 @@ def select_list(session: Session, table: Table, stream: Stream) -> tuple[Selecte
     _refuse_clashes(selected, session, is_dump=stream.mode is Mode.DUMPING)
     if table.kind == QUERY_KIND or not selected:
         return selected
-    wires = described(session, sql.SQL("SELECT {} FROM {}").format(select_clause(selected), table.qualified))
+    query = sql.SQL("SELECT {} FROM {}").format(select_clause(selected), table.qualified)
+    try:
+        wires = described(session, query)
+    except SourceAuthFailed as error:
+        raise _no_right(session, table, error) from error
     return tuple(replace(each, wire=wire) for each, wire in zip(selected, wires, strict=True))
+
+
+def _no_right(session: Session, table: Table, refused: ConnectorError) -> ConnectorError:
+    """The refusal with the statement that helps; as it is when the user may read the table, and a view's owner not."""
+    grants = missing_grants(session, table)
+    if not grants:
+        return refused
+    message = f"the user may not read {table.schema}.{table.name}; run {grants}"
+    return SourceAuthFailed(message, connector=session.side.connector, stream=session.side.stream)
 
 
 def described(session: Session, query: sql.Composable) -> list[tuple[object, ...]]:

@@ -9,6 +9,7 @@ from typing import Any
 from django.core.management.base import BaseCommand
 
 from connectors.verbs import FileCheck, Finding, Rebuilt
+from connectors.wording import counted
 from migrations_app import audit
 from migrations_app import plans as plans_of
 from migrations_app.management.listing import write_rows
@@ -98,7 +99,8 @@ class Command(BaseCommand):
             return
         for stream_id, done in rebuilt:
             self.stdout.write(
-                f"{stream_id}: rebuilt from {done.parts:,} parts with {done.rows:,} rows, {done.location}"
+                f"{stream_id}: rebuilt from {counted(done.parts, 'part')} with {counted(done.rows, 'row')},"
+                f" {done.location}"
             )
             self._show_findings(stream_id, done.left_alone)
             for note in done.notes:
@@ -110,4 +112,4 @@ class Command(BaseCommand):
 
 
 def _result(findings: tuple[Finding, ...]) -> str:
-    return f"{len(findings):,} findings" if findings else "ok"
+    return counted(len(findings), "finding") if findings else "ok"

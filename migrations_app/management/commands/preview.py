@@ -9,6 +9,7 @@ from typing import Any
 from django.core.management.base import BaseCommand
 
 from connectors.base import Preview
+from connectors.wording import counted
 from migrations_app.management.listing import write_rows
 from migrations_app.management.selecting import add_selection, refusing, selected_plans
 from migrations_app.verbs import preview
@@ -59,7 +60,7 @@ class Command(BaseCommand):
         self.stdout.write("")
         rows = [[_cell(value) for value in row] for row in found.rows]
         write_rows(self.stdout, [column.name for column in found.columns], rows)
-        self.stdout.write(f"{len(rows)} rows\n")
+        self.stdout.write(f"{counted(len(rows), 'row')}\n")
 
 
 def _cell(value: str | None) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandParser
 from django.db import transaction
 
+from connectors.wording import counted
 from migrations_app import audit, secrets
 from migrations_app.management.refusals import refusal
 from migrations_app.models import AppDevice, Destination, Mapping, ServiceSettings, Source
@@ -32,7 +33,7 @@ class Command(BaseCommand):
         current = secrets.key_ring().current_id
         for key_id in dict.fromkeys((current, *secrets.key_ring().ids, *counts)):
             role = "current" if key_id == current else "older"
-            self.stdout.write(f"key {key_id} ({role}): {counts[key_id]} secrets")
+            self.stdout.write(f"key {key_id} ({role}): {counted(counts[key_id], 'secret')}")
         if unreadable:
             raise refusal(unreadable)
 
