@@ -22,6 +22,7 @@ from migrations_app.admin.run_filters import ErrorClassFilter, OfStreamsFilter, 
 from migrations_app.admin.run_log import as_text, diagnostics, log_of
 from migrations_app.admin.run_search import search
 from migrations_app.admin.run_sight import RunSight
+from migrations_app.admin.saved_filters import SavedFilters
 from migrations_app.enums import RunState, TriggerKind
 from migrations_app.models import Run
 
@@ -46,7 +47,7 @@ _LONG = ("plan", "request", "warnings", "counters", "trace", "error_message", "r
 
 
 @admin.register(Run)
-class RunAdmin(RunColumns, ReadOnlyAdmin):
+class RunAdmin(SavedFilters, RunColumns, ReadOnlyAdmin):
     """What became of every run."""
 
     list_display = ("shown_run", "shown_stream", "started", "took", "rows")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from migrations_app.models.audit import AuditEntry
 from migrations_app.models.checks import DataCheck
+from migrations_app.models.filters import SavedFilter
 from migrations_app.models.heartbeats import Heartbeat
 from migrations_app.models.mappings import Destination, Mapping, MappingDestination, Source
 from migrations_app.models.outbox import Channel, OutboxEntry
@@ -39,6 +40,7 @@ __all__ = [
     "Run",
     "RunEvent",
     "RunProgress",
+    "SavedFilter",
     "ServiceSettings",
     "Source",
     "SpecRow",

@@ -68,6 +68,29 @@ def test_session_that_has_ended_leads_to_signing_in(site: Site, page: Page) -> N
     page.wait_for_url("**/admin/login/?next=/admin/", timeout=_POLLED_MS)
 
 
+#: What the page asks each minute, now.
+_ASK_FOR_CHARTS = (
+    "htmx.ajax('GET', document.getElementById('home-history').getAttribute('hx-get'),"
+    " {source: '#home-history', target: '#home-history', swap: 'none'})"
+)
+
+
+def test_chart_without_figures_is_drawn_when_it_gets_its_first(site: Site, page: Page) -> None:
+    site.call(home_scenes.run_at_work)
+    visit(page, HOME)
+    expect(page.get_by_text("No run has ended in this time.").first).to_be_visible()
+    expect(page.locator("canvas.chart").first).to_be_hidden()
+
+    site.call(home_scenes.ended_badly, 1)
+    page.evaluate(_ASK_FOR_CHARTS)
+
+    expect(page.locator("canvas.chart").first).to_be_visible()
+    expect(page.locator("#home-sum-1-failed")).to_have_text("1 failed")
+    page.wait_for_function("Object.values(Chart.instances)[0].width > 100")
+    expect(page.get_by_text("No run has ended in this time.").first).to_be_hidden()
+    assert_no_complaints(page)
+
+
 def test_charts_get_new_figures_in_their_place(site: Site, page: Page) -> None:
     site.call(home_scenes.several_streams)
     visit(page, HOME)
@@ -82,15 +105,10 @@ def test_charts_get_new_figures_in_their_place(site: Site, page: Page) -> None:
     figures.click()
     link = page.locator("#home-sum-1-succeeded")
     link.focus()
-    # What it asks each minute, now.
-    ask = (
-        "htmx.ajax('GET', document.getElementById('home-history').getAttribute('hx-get'),"
-        " {source: '#home-history', target: '#home-history', swap: 'none'})"
-    )
 
     site.call(home_scenes.ended_badly, 3)
     with page.expect_response(re.compile("/see/charts/.*seen=")):
-        page.evaluate(ask)
+        page.evaluate(_ASK_FOR_CHARTS)
     page.wait_for_function(f"before => {sums} > before", arg=before[1])
 
     assert page.evaluate("Object.keys(Chart.instances).length") == before[0], "no chart is left behind"
