@@ -42,7 +42,7 @@ def _have_no_more(rows: QuerySet[Permission], user: Any) -> bool:
 
 
 @admin.register(User)
-class UserAdmin(DjangoUserAdmin, BaseAdmin):  # type: ignore[type-arg]
+class UserAdmin(DjangoUserAdmin, BaseAdmin):  # type: ignore[type-arg, misc]
     """People who use these pages."""
 
     form = UserChangeForm

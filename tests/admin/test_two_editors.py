@@ -83,13 +83,14 @@ def test_saving_twice_what_one_has_opened_anew_is_nobody_elses_doing(admin_clien
 def test_sources_destinations_and_settings_are_watched_as_well(admin_client: Client) -> None:
     settings_io.save_settings(settings_io.parse_settings(raw_settings()))
     save_mapping()
-    for row, others in (
-        (Source.objects.get(), lambda: Source.objects.update(name="renamed")),
-        (Destination.objects.get(), lambda: Destination.objects.update(name="renamed")),
-        (ServiceSettings.objects.get(), lambda: ServiceSettings.objects.update(timezone="Asia/Kathmandu")),
-    ):
-        address, form = opened(admin_client, row)
-        others()
+    models: list[tuple[Any, dict[str, str]]] = [
+        (Source, {"name": "renamed"}),
+        (Destination, {"name": "renamed"}),
+        (ServiceSettings, {"timezone": "Asia/Kathmandu"}),
+    ]
+    for model, others in models:
+        address, form = opened(admin_client, model.objects.get())
+        model.objects.update(**others)
         assert _TOLD in admin_client.post(address, form).content.decode()
 
 

@@ -27,12 +27,13 @@ PageOf = Callable[..., Page]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Two workers, so that two services are started and neither is long at work; and time for it."""
+    """Two workers, so that two services are started and neither is long at work; and time for it: pages are slow."""
     for item in items:
         if item.path.is_relative_to(HERE):
             group = "browser-pages" if item.path.name == "test_every_page.py" else "browser"
             item.add_marker(pytest.mark.xdist_group(group))
             item.add_marker(pytest.mark.timeout(180))
+            item.add_marker(pytest.mark.slow)
 
 
 @pytest.hookimpl(wrapper=True)

@@ -35,6 +35,7 @@ def test_crash(shop: Shop, mode: str, point: str) -> None:
         shop.assert_equal()
 
 
+@pytest.mark.slow
 def test_one_of_four_processes_runs(shop: Shop) -> None:
     shop.slow_down(_SLOW)
     shop.use(table("syncing"))
@@ -61,6 +62,7 @@ def test_expired_lease_is_taken_over(shop: Shop) -> None:
     shop.assert_equal()
 
 
+@pytest.mark.slow
 def test_run_lives_through_a_restart_of_the_control_database(shop: Shop, control: PgDatabase) -> None:
     shop.slow_down(_SLOW)
     shop.use(table("syncing"))
@@ -77,6 +79,7 @@ def test_run_lives_through_a_restart_of_the_control_database(shop: Shop, control
     shop.assert_equal()
 
 
+@pytest.mark.slow
 def test_control_database_that_stays_away_ends_the_run_with_its_lease(shop: Shop, control: PgDatabase) -> None:
     shop.slow_down(_SLOW)
     shop.use(table("syncing"))

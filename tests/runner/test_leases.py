@@ -35,6 +35,7 @@ def test_stream_with_a_living_owner_is_left_alone(shop: Shop) -> None:
     assert shop.plane.states() == ["running"]
 
 
+@pytest.mark.slow
 def test_processes_that_race_for_a_stream_run_it_once(shop: Shop) -> None:
     shop.slow_down(_SLOW)
     shop.use(table("syncing"))

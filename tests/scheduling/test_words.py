@@ -128,7 +128,7 @@ def test_what_is_never_due_is_found_so_at_once(cron: str) -> None:
     begun = time.monotonic()
 
     assert next_times(cron, "Asia/Kolkata", 5) == []
-    assert time.monotonic() - begun < 2
+    assert time.monotonic() - begun < 5
 
 
 def _allows(moments: Moments, at: datetime) -> bool:

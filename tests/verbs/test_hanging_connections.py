@@ -28,7 +28,9 @@ from tests.destinations.support import SCHEMA, make_config
 from tests.relay import run_relay
 from tests.s3_faults import Fault, How, S3Proxy
 
-LIMIT_S = 2.0
+LIMIT_S = 3.0
+#: What a busy machine may add; whatever hangs here would do so for longer, most of it for ever.
+SLACK_S = 10.0
 
 
 @pytest.fixture(autouse=True)
@@ -67,9 +69,9 @@ def test_step_that_hangs_is_named_and_the_next_ones_are_not_done() -> None:
         )
     )
     assert [(step.name, step.outcome) for step in steps] == [("first", "ok"), ("second", "failed")]
-    assert "given up after 2 seconds in this step" in steps[-1].detail
+    assert "given up after 3 seconds in this step" in steps[-1].detail
     assert left.is_set()
-    assert took_s < LIMIT_S + 1
+    assert took_s < LIMIT_S + SLACK_S
 
 
 def test_steps_are_told_as_they_begin_and_as_they_end() -> None:
@@ -122,7 +124,7 @@ def test_server_that_stops_answering_is_found_in_its_step(pg_database: PgDatabas
         config = parse_mapping(raw).source
         steps, took_s = timed(lambda: probe_source(config, (), "shop", Options()))
     assert (steps[-1].name, steps[-1].outcome) == (step, "failed")
-    assert took_s < LIMIT_S + 2
+    assert took_s < LIMIT_S + SLACK_S
     # The session that hung was cut, not kept.
     deadline = time.monotonic() + 5
     while any(thread.name == "within" for thread in threading.enumerate()) and time.monotonic() < deadline:
@@ -153,7 +155,7 @@ def test_lock_at_the_destination_ends_in_time(pg_database: PgDatabase) -> None:
         other.close()
     assert (steps[-1].name, steps[-1].outcome) == ("write and delete", "failed")
     assert "locks" in steps[-1].detail
-    assert took_s < LIMIT_S + 2
+    assert took_s < LIMIT_S + SLACK_S
 
 
 def test_lock_is_told_as_such_when_the_server_ends_the_wait(pg_database: PgDatabase) -> None:
@@ -175,7 +177,7 @@ def test_silent_mongo_server_ends_in_time() -> None:
         steps, took_s = timed(lambda: probe_source(config, (), "shop", Options()))
     assert [step.name for step in steps] == ["resolve", "connect", "TLS", "sign in"]
     assert steps[-1].outcome == "failed"
-    assert took_s < LIMIT_S + 3
+    assert took_s < LIMIT_S + SLACK_S
 
 
 def test_silent_store_ends_in_time() -> None:
@@ -187,7 +189,7 @@ def test_silent_store_ends_in_time() -> None:
         steps, took_s = timed(lambda: probe_bucket(config, "sql", "shop", label="shop"))
     assert [step.name for step in steps] == ["resolve", "connect", "TLS", "sign in"]
     assert steps[-1].outcome == "failed"
-    assert took_s < LIMIT_S + 4
+    assert took_s < LIMIT_S + SLACK_S
 
 
 @pytest.mark.parametrize(

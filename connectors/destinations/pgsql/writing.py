@@ -190,23 +190,24 @@ def _match(target: Target, columns: Sequence[Column], key: Sequence[str], staged
     first = next(column for column in columns if column.name == key[0])
     if staged < MANY_ROWS or first.pg_type.user is not None or not PLAIN_KEY.fullmatch(first.pg_type.text):
         return same
-    ends = target.session.row(
-        sql.SQL(
-            "SELECT (SELECT s.{0}::text FROM {1} AS s WHERE s.{0} IS NOT NULL ORDER BY s.{0} LIMIT 1),"
-            " (SELECT s.{0}::text FROM {1} AS s WHERE s.{0} IS NOT NULL ORDER BY s.{0} DESC LIMIT 1)"
-        ).format(sql.Identifier(first.name), sql.Identifier("pg_temp", STAGE))
-    )
-    low, high = [
-        sql.SQL("{}::{}").format(sql.Literal(end), sql.SQL(first.pg_type.text)) for end in ends or (None, None)
+    name, stage = sql.Identifier(first.name), sql.Identifier("pg_temp", STAGE)
+    ends = [
+        sql.SQL("(SELECT b.{0} FROM {1} AS b WHERE b.{0} IS NOT NULL ORDER BY b.{0} {2} LIMIT 1)").format(
+            name, stage, sql.SQL(order)
+        )
+        for order in ("ASC", "DESC")
     ]
     within = sql.SQL("t.{0} >= {1} AND t.{0} <= {2}")
-    expected = _expected_rows(target, within.format(sql.Identifier(first.name), low, high))
+    # For the estimate the values themselves; the planner does not look into subqueries.
+    values = target.session.row(sql.SQL("SELECT {}::text, {}::text").format(*ends)) or (None, None)
+    typed = [sql.SQL("{}::{}").format(sql.Literal(value), sql.SQL(first.pg_type.text)) for value in values]
+    expected = _expected_rows(target, within.format(name, *typed))
     if expected > min(_ROWS_IN_RANGE * staged, _expected_rows(target, sql.SQL("true")) / 2):
         return same
-    # By subqueries, since planned for the very values the range may look empty, as to statistics of a time before
-    # these rows, and then all of its rows would be gone through for each staged one.
-    low, high = [sql.SQL("(SELECT {})").format(end) for end in (low, high)]
-    return sql.SQL("{} AND {}").format(same, within.format(sql.Identifier(first.name), low, high))
+    # Not by the values: planned for these the range may look empty, as to statistics of a time before these rows, and
+    # then all of its rows would be gone through for each staged one. And a stage's value is of the table's own type
+    # and collation, whatever the source has.
+    return sql.SQL("{} AND {}").format(same, within.format(name, *ends))
 
 
 def _expected_rows(target: Target, condition: sql.Composable) -> int:

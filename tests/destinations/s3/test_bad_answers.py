@@ -183,7 +183,7 @@ def test_stop_does_not_wait_for_a_store_that_hangs(
     table.cancel()
     thread.join(20)
     # 0.7 s of silence tell a hanging store from a slow one.
-    assert time.monotonic() - began < 1.5
+    assert time.monotonic() - began < 5
     assert [type(error) for error in errors] == [Stopped]
     s3_proxy.clear()
     time.sleep(0.2)

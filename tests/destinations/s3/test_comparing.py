@@ -19,7 +19,6 @@ from connectors.destinations.s3 import verify
 from connectors.errors import DestinationError, SchemaMismatch
 from connectors.faults import FaultPoint, InjectedFault
 from connectors.mapping import Mode
-from connectors.positions import EMPTY_SNAPSHOT
 from controlplane.sandbox import PostgresServer
 from tests.arrow.test_every_type import COLUMNS
 from tests.buckets import Bucket
@@ -202,56 +201,6 @@ def test_renamed_masked_and_added_columns(items: PgDatabase, s3_bucket: Bucket) 
     assert compare_once(raw).verdict is Verdict.EQUAL
 
 
-def test_of_a_dump_the_latest_snapshot_is_compared(items: PgDatabase, s3_bucket: Bucket) -> None:
-    raw = make_bucket_mapping(items, s3_bucket, make_table("items", **DUMP))
-    run_once(raw)
-    items.execute("UPDATE items SET note = 'changed' WHERE id = 5; DELETE FROM items WHERE id > 1000")
-    assert compare_once(raw).verdict is Verdict.DIFFERENT
-    run_once(raw)
-    found = compare_once(raw)
-    assert (found.verdict, found.destination_rows) == (Verdict.EQUAL, 1000)
-
-
-@pytest.mark.parametrize(
-    "spec",
-    [
-        make_table("items", **DUMP),
-        make_table("items", strict=True, **DUMP),
-        make_table("items", partition_col="migration_snapshot_date", partition_col_format="datetime", **DUMP),
-    ],
-    ids=["wall time", "strict", "partitioned"],
-)
-def test_of_a_dump_the_newest_snapshot_is_compared_when_it_is_empty_too(
-    items: PgDatabase, s3_bucket: Bucket, spec: dict[str, Any]
-) -> None:
-    """An empty snapshot is no file, so only the position tells of it; Athena goes on to see the one before."""
-    raw = make_bucket_mapping(items, s3_bucket, spec)
-    assert EMPTY_SNAPSHOT not in run_once(raw).report.warnings
-    items.execute("DELETE FROM items")
-    assert EMPTY_SNAPSHOT in run_once(raw).report.warnings
-    found = compare_once(raw)
-    assert (found.verdict, found.source_rows, found.destination_rows) == (Verdict.EQUAL, 0, 0)
-    items.execute("INSERT INTO items (id) VALUES (7)")
-    assert named(compare_once(raw)) == {("7",): Difference.MISSING}
-    run_once(raw)
-    assert compare_once(raw).verdict is Verdict.EQUAL
-    query = "SELECT count(*) FROM parts GROUP BY migration_snapshot_date ORDER BY migration_snapshot_date"
-    assert s3_bucket.query(f"sql/{items.name}/items/", query) == [(2000,), (1,)]
-
-
-def test_of_a_dump_without_a_position_the_newest_snapshot_with_rows_is_compared(
-    items: PgDatabase, s3_bucket: Bucket
-) -> None:
-    raw = make_bucket_mapping(items, s3_bucket, make_table("items", **DUMP))
-    run_once(raw)
-    items.execute("DELETE FROM items WHERE id > 10")
-    run_once(raw)
-    with ends_of(raw) as ends:
-        ends.destination.reset_state(None)
-    found = compare_once(raw)
-    assert (found.verdict, found.destination_rows) == (Verdict.EQUAL, 10)
-
-
 @pytest.mark.usefixtures("ranges")
 def test_texts_of_a_database_in_another_encoding_are_compared(postgres: PostgresServer, s3_bucket: Bucket) -> None:
     with new_database(postgres, encoding="WIN1251") as source:
@@ -376,22 +325,6 @@ def test_a_set_that_a_killed_run_left_half_published_is_no_change_by_others(
         compare_once(raw)
     run_once(raw)
     assert compare_once(raw).verdict is Verdict.EQUAL
-
-
-def test_rows_that_a_killed_run_committed_and_the_manifest_lacks_are_no_difference(
-    items: PgDatabase, s3_bucket: Bucket
-) -> None:
-    raw = make_bucket_mapping(items, s3_bucket, make_table("items", **DUMP))
-    run_once(raw)
-    items.execute("UPDATE items SET note = 'x'")
-    faults.configure(f"{FaultPoint.AFTER_PUBLISH}")
-    try:
-        with pytest.raises(InjectedFault):
-            run_once(raw)
-    finally:
-        faults.configure("")
-    with pytest.raises(DestinationError, match="a run has committed rows that are not published as a whole yet"):
-        compare_once(raw)
 
 
 def test_a_part_that_somebody_changed_is_named(items: PgDatabase, s3_bucket: Bucket) -> None:

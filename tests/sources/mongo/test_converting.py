@@ -54,6 +54,8 @@ def text(value: Any) -> str | None:
     return None if found[0] is None else str(found[0])
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(300)
 @settings(deadline=None)
 @given(documents(), TYPES, st.booleans())
 def test_both_ways_agree_on_all_documents(raws: list[bytes], types: dict[str, FieldType], is_key: bool) -> None:

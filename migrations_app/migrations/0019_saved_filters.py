@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
     dependencies = [
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
-        ("migrations_app", "0017_totals_of_own_runs"),
+        ("migrations_app", "0018_totals_of_own_runs"),
     ]
 
     operations = [
