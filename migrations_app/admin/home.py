@@ -35,6 +35,8 @@ _BUSY_S = 3
 _IDLE_S = 30
 _RUNNING_SHOWN = 10
 _LISTED = 20
+#: Of each kind that needs somebody: what runs now is not to be pushed off the screen.
+_WANTING_LISTED = 5
 #: Where each check of the health strip is looked into.
 _CHECK_PAGES = {
     "scheduler": "heartbeat",
@@ -93,7 +95,8 @@ def outlook(request: HttpRequest) -> dict[str, Any]:  # noqa: ARG001 - the same 
         "freshness": found,
         "standings": [(standing, count, stream_list(standing)) for standing, count in found.counts.items()],
         "wanting": [
-            (standing, ages, found.counts[standing], stream_list(standing)) for standing, ages in found.wanting.items()
+            (standing, ages[:_WANTING_LISTED], found.counts[standing], stream_list(standing))
+            for standing, ages in found.wanting.items()
         ],
         "coming": ahead.look(moment),
         "is_scheduling": is_scheduling,
