@@ -1,14 +1,17 @@
-"""What a stream has done: its last runs for strips and charts, and what became of its columns."""
+"""What a stream or a mapping has done: the last runs for strips and charts, and what became of columns."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from django.db import connection
+
 from migrations_app.error_guide import guide_of
-from migrations_app.models import Run, Stream
+from migrations_app.models import Mapping, Run, Stream
 
 #: How many runs strips and charts show.
 SHOWN_RUNS = 50
@@ -18,6 +21,33 @@ _MOST_CHANGES = 20
 #: What connectors say of changes that no column of their own stands for; tests run real changes and find them by these.
 _PHRASES = ("the source has no column ", "got a new label")
 _REFUSED = "SchemaMismatch"
+#: Of the streams of a mapping together, and of each of them at least.
+_SEARCHED_OF_MAPPING = 2000
+_SEARCHED_EACH = 5
+_CHANGE_COLUMNS = ("id", "created_at", "warnings", "error_class", "error_message", "progress__altered")
+# Names of our own tables; every value is bound.
+_STREAMS = (
+    "(SELECT s.id, (SELECT n.created_at FROM migrations_app_run n WHERE n.stream_id = s.id"
+    " ORDER BY n.created_at DESC LIMIT 1) AS newest FROM migrations_app_stream s WHERE s.mapping_id = %s"
+    " ORDER BY newest DESC NULLS LAST LIMIT %s) AS last"
+)
+_OF_ONE = (
+    "SELECT o.id FROM migrations_app_run o WHERE o.stream_id = last.id AND last.newest IS NOT NULL"
+    " ORDER BY o.created_at DESC LIMIT %s"
+)
+_IN_ORDER = "{where} ORDER BY r.created_at DESC, r.id DESC LIMIT %s"
+_PROGRESS = "LEFT JOIN migrations_app_runprogress p ON p.run_id = r.id"
+#: SQLite has no LATERAL, and PostgreSQL would try each run against each stream.
+_CORRELATED = (
+    f"SELECT r.id FROM {_STREAMS} CROSS JOIN migrations_app_run r {_PROGRESS}"  # noqa: S608 - see above
+    f" WHERE r.id IN ({_OF_ONE}) {_IN_ORDER}"
+)
+_LATERAL = (
+    f"SELECT r.id FROM {_STREAMS} CROSS JOIN LATERAL ({_OF_ONE}) AS o"  # noqa: S608 - see above
+    f" JOIN migrations_app_run r ON r.id = o.id {_PROGRESS} WHERE TRUE {_IN_ORDER}"
+)
+#: Most runs have neither changed columns nor warnings, and their JSON need not be read.
+_MAY_TELL = f"AND (r.error_class = '{_REFUSED}' OR r.warnings <> '[]' OR p.altered <> '{{}}')"
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +56,7 @@ class PastRun:
 
     Attributes:
         seconds: How long it took, or has taken so far; None before it began.
+        stream_name: Of which stream, where there are several; empty else.
         rows: Rows that it inserted, updated and deleted.
     """
 
@@ -44,6 +75,7 @@ class PastRun:
     reason: str
     error_class: str
     is_backfill: bool
+    stream_name: str = ""
 
     @property
     def cause(self) -> str:
@@ -63,12 +95,14 @@ class SchemaChange:
     Attributes:
         words: The columns and what became of them; an error's own words can name a key.
         is_refused: True when the run ended with it, and somebody has to decide.
+        stream_name: Of which stream, where there are several; empty else.
     """
 
     at: datetime
     run_id: UUID
     words: str
     is_refused: bool
+    stream_name: str = ""
 
 
 _COLUMNS = (
@@ -83,18 +117,67 @@ def last_runs(stream: Stream, count: int = SHOWN_RUNS) -> list[PastRun]:
     return [_past(row) for row in reversed(list(found.values(*_COLUMNS)))]
 
 
+def last_runs_of(mapping: Mapping, count: int = SHOWN_RUNS) -> list[PastRun]:
+    """The last runs of all streams of a mapping, the oldest first: two queries, however many streams and runs."""
+    # The newest of all are among the newest of those streams that have run last.
+    ids = _newest_of_each(mapping, streams=count, runs=count, most=count)
+    found = Run.objects.filter(pk__in=ids).order_by("-created_at", "-pk").values(*_COLUMNS, "stream__name")
+    return [_past(row | {"stream_name": row.pop("stream__name")}) for row in reversed(list(found))]
+
+
 def schema_changes(stream: Stream) -> list[SchemaChange]:
     """Changes of columns that the stream's runs have met, the newest first: one query."""
     newest = Run.objects.filter(stream=stream).order_by("-created_at")
-    columns = ("id", "created_at", "warnings", "error_class", "error_message", "progress__altered")
-    changes: dict[str, SchemaChange] = {}
-    for row in newest.values(*columns)[:_SEARCHED_RUNS]:
-        at, run_id = row["created_at"], row["id"]
+    return _changes(newest.values(*_CHANGE_COLUMNS)[:_SEARCHED_RUNS])
+
+
+def schema_changes_of(mapping: Mapping, streams: int) -> tuple[list[SchemaChange], int]:
+    """Changes of columns that the last runs of a mapping's streams have met, the newest first: two queries.
+
+    Args:
+        mapping: Which mapping.
+        streams: How many it has: of many streams fewer runs of each are looked through.
+
+    Returns:
+        The changes, and how many runs of each stream were looked through.
+    """
+    searched = max(_SEARCHED_EACH, min(_SEARCHED_RUNS, _SEARCHED_OF_MAPPING // max(1, streams)))
+    ids = _newest_of_each(mapping, streams=streams, runs=searched, most=_SEARCHED_RUNS, where=_MAY_TELL)
+    rows = Run.objects.filter(pk__in=ids).order_by("-created_at", "-pk").values(*_CHANGE_COLUMNS, "stream__name")
+    return _changes(rows), searched
+
+
+def _newest_of_each(mapping: Mapping, *, streams: int, runs: int, most: int, where: str = "") -> list[Any]:
+    """Ids of the newest runs of those streams of a mapping that have run last, the newest first.
+
+    Each stream's runs are read from the end of the index `run_of_stream`: a window function, or an order over all runs
+    of the mapping, would read every run that it ever had.
+
+    Args:
+        mapping: Which mapping.
+        streams: Of how many streams at most.
+        runs: How many of each at most.
+        most: How many of all.
+        where: Only those of them of which this holds, in SQL, with the run as `r`.
+    """
+    of_each = _LATERAL if connection.vendor == "postgresql" else _CORRELATED
+    with connection.cursor() as cursor:
+        cursor.execute(of_each.format(where=where), [mapping.pk, streams, runs, most])
+        return [row[0] for row in cursor.fetchall()]
+
+
+def _changes(rows: Iterable[dict[str, Any]]) -> list[SchemaChange]:
+    changes: dict[tuple[str, str], SchemaChange] = {}
+    for row in rows:
+        name = row.get("stream__name", "")
         is_refused = row["error_class"] == _REFUSED
         said = [*_altered(row["progress__altered"]), *_told(row["warnings"])]
         said += [row["error_message"]] if is_refused else []
         # What run after run says again is shown once, with the run that said it first.
-        changes |= {words: SchemaChange(at, run_id, words, is_refused=is_refused) for words in said}
+        changes |= {
+            (name, words): SchemaChange(row["created_at"], row["id"], words, is_refused=is_refused, stream_name=name)
+            for words in said
+        }
     return sorted(changes.values(), key=lambda change: change.at, reverse=True)[:_MOST_CHANGES]
 
 

@@ -8,9 +8,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from migrations_app import formats
+from migrations_app.monitoring.history import OUTCOMES, Slot
 
 #: How static/dms/charts.js and the table write the numbers of an axis.
-_WRITERS = {"count": lambda value: formats.human_count(int(value)), "bytes": formats.human_bytes}
+_WRITERS = {
+    "count": lambda value: formats.human_count(int(value)),
+    "bytes": formats.human_bytes,
+    "seconds": formats.human_seconds,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +41,7 @@ def stacked_bars(
         label: What it shows, with the time zone where there are times.
         slots: What a bar stands for (hour, day), and the name of each.
         series: From the bottom to the top.
-        unit: ``count`` or ``bytes``.
+        unit: ``count``, ``bytes`` or ``seconds``.
     """
     write = _WRITERS[unit]
     heading, names = slots
@@ -49,6 +54,19 @@ def stacked_bars(
         rows=[[name, *map(write, values)] for name, *values in zip(names, *columns, strict=True)],
         options=_OPTIONS,
     ) | {"unit": unit}
+
+
+def outcomes_of(slots: Sequence[Slot]) -> list[Series]:
+    """Runs by how they ended, each outcome in its colour."""
+    return [
+        Series(outcome.capitalize(), f"--dms-chart-{outcome}", [slot.runs[outcome] for slot in slots])
+        for outcome in OUTCOMES
+    ]
+
+
+def day_names(slots: Sequence[Slot]) -> tuple[str, list[str]]:
+    """What a bar of a day is called."""
+    return ("Day", [slot.begin.strftime("%d %b").lstrip("0") for slot in slots])
 
 
 def bars(

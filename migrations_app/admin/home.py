@@ -19,7 +19,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from migrations_app import formats
-from migrations_app.admin.charts import Series, stacked_bars
+from migrations_app.admin.charts import Series, day_names, outcomes_of, stacked_bars
 from migrations_app.enums import RunState
 from migrations_app.monitoring import ahead, at_work, first_steps, freshness, health, history
 from migrations_app.monitoring.history import OUTCOMES, Slot
@@ -35,6 +35,8 @@ _BUSY_S = 3
 _IDLE_S = 30
 _RUNNING_SHOWN = 10
 _LISTED = 20
+#: Of each kind that needs somebody: what runs now is not to be pushed off the screen.
+_WANTING_LISTED = 5
 #: Where each check of the health strip is looked into.
 _CHECK_PAGES = {
     "scheduler": "heartbeat",
@@ -93,7 +95,8 @@ def outlook(request: HttpRequest) -> dict[str, Any]:  # noqa: ARG001 - the same 
         "freshness": found,
         "standings": [(standing, count, stream_list(standing)) for standing, count in found.counts.items()],
         "wanting": [
-            (standing, ages, found.counts[standing], stream_list(standing)) for standing, ages in found.wanting.items()
+            (standing, ages[:_WANTING_LISTED], found.counts[standing], stream_list(standing))
+            for standing, ages in found.wanting.items()
         ],
         "coming": ahead.look(moment),
         "is_scheduling": is_scheduling,
@@ -146,7 +149,7 @@ def _charts() -> list[tuple[str, dict[str, Any]]]:
     history.fill([*hours, *days])
     place = zone_name(moment.astimezone(zone))
     by_hour = ("Hour", [slot.begin.strftime("%H:%M") for slot in hours])
-    by_day = ("Day", [slot.begin.strftime("%d %b").lstrip("0") for slot in days])
+    by_day = day_names(days)
     rows, byte_count = sum(slot.rows for slot in days), sum(slot.byte_count for slot in days)
     rows_chart = stacked_bars(
         f"Rows inserted, updated and deleted by the runs that ended on each day, {place}",
@@ -159,8 +162,8 @@ def _charts() -> list[tuple[str, dict[str, Any]]]:
         [Series("Bytes", "--dms-chart-bytes", [slot.byte_count for slot in days])],
         unit="bytes",
     )
-    runs_by_hour = stacked_bars(f"Runs that ended in each hour, {place}", by_hour, _outcomes(hours))
-    runs_by_day = stacked_bars(f"Runs that ended on each day, {place}", by_day, _outcomes(days))
+    runs_by_hour = stacked_bars(f"Runs that ended in each hour, {place}", by_hour, outcomes_of(hours))
+    runs_by_day = stacked_bars(f"Runs that ended on each day, {place}", by_day, outcomes_of(days))
     return [
         ("Runs of the last 24 hours", _with_sums(runs_by_hour, hours)),
         ("Runs of the last 14 days", _with_sums(runs_by_day, days)),
@@ -176,13 +179,6 @@ def _with_sums(chart: dict[str, Any], slots: Sequence[Slot]) -> dict[str, Any]:
 
 def _with_total(chart: dict[str, Any], total: int, words: str) -> dict[str, Any]:
     return {"chart": chart, "total": words, "is_empty": not total, "nothing": "Nothing has been moved in this time."}
-
-
-def _outcomes(slots: Sequence[Slot]) -> list[Series]:
-    return [
-        Series(outcome.capitalize(), f"--dms-chart-{outcome}", [slot.runs[outcome] for slot in slots])
-        for outcome in OUTCOMES
-    ]
 
 
 def _sums(slots: Sequence[Slot]) -> list[tuple[str, int, str]]:

@@ -14,8 +14,10 @@ from django.utils.html import format_html
 from django.utils.http import urlencode
 from django.utils.safestring import SafeString
 
+from connectors.mapping import EVERY_TABLE
+from migrations_app.admin import mapping_history
 from migrations_app.admin.pages import fragment, page
-from migrations_app.admin.posting import shown
+from migrations_app.admin.posting import shown, url_of
 from migrations_app.admin.standing_lists import (
     JudgedList,
     MappingDestinationFilter,
@@ -192,6 +194,8 @@ def _standing(request: HttpRequest, mapping: Mapping) -> dict[str, Any]:
         "chosen": chosen,
         "pages": pages,
         "rows": [{"pk": pk, "verdict": found[pk]} for pk in pages.object_list],
+        "streams_ever": len(found),
+        "active_ones": [pk for pk, each in found.items() if each.standing is not Standing.GONE],
         "is_busy": is_busy,
         "has": has,
         "asked": urlencode(asked | {"has": has}),
@@ -204,8 +208,14 @@ def _live(request: HttpRequest, mapping: Mapping) -> dict[str, Any]:
     """All of the page that runs change."""
     standing = _standing(request, mapping)
     rows = _rows([row["pk"] for row in standing["rows"]])
+    modes = _modes(mapping, {stream.name for stream in rows.values()})
+    # A stream alone has its links above, among the mapping's.
+    has_several = len(standing["active_ones"]) > 1
     for row in standing["rows"]:
-        row.update(_columns(rows[row["pk"]]))
+        stream = rows[row["pk"]]
+        row.update(_columns(stream))
+        row["is_reread"] = has_several and stream.active
+        row["is_dumped"] = modes.get(stream.name, modes.get(EVERY_TABLE)) == "dumping"
     is_scheduling, zone = schedule_settings()
     specs = list(mapping.spec_rows()[: _LISTED_SPECS + 1])
     active = Stream.objects.filter(mapping=mapping, active=True).order_by()
@@ -218,19 +228,46 @@ def _live(request: HttpRequest, mapping: Mapping) -> dict[str, Any]:
         "specs": schedules[:_LISTED_SPECS],
         "has_more_specs": len(specs) > _LISTED_SPECS,
         "is_held_back": not is_scheduling and any(schedule for _, schedule in schedules),
+        "strip": mapping_history.strip(mapping),
+        "zone": zone,
     }
 
 
 def _context(request: HttpRequest, mapping: Mapping) -> dict[str, Any]:
     sees_audit = request.user.has_perm("migrations_app.view_auditentry")
     sees_rows = request.user.has_perm("migrations_app.view_checkpoint")
-    return _live(request, mapping) | {
-        "destinations": list(mapping.named_destinations.select_related("destination")),
-        "runs_url": f"{reverse('admin:migrations_app_run_changelist')}?"
-        + urlencode({"stream__mapping__id__exact": mapping.pk}),
-        "streams_url": f"{reverse('admin:migrations_app_stream_changelist')}?{urlencode({'mapping': mapping.pk})}",
-        "audit": audit_of("mapping", mapping.pk, sees_rows=sees_rows) if sees_audit else None,
-    }
+    live = _live(request, mapping)
+    past = mapping_history.past_of(mapping, live["streams_ever"], live["zone"])
+    return (
+        live
+        | past
+        | {
+            "sees_places": sees_rows,
+            "only": _only(live),
+            "destinations": list(mapping.named_destinations.select_related("destination")),
+            "runs_url": f"{reverse('admin:migrations_app_run_changelist')}?"
+            + urlencode({"stream__mapping__id__exact": mapping.pk}),
+            "streams_url": f"{reverse('admin:migrations_app_stream_changelist')}?{urlencode({'mapping': mapping.pk})}",
+            "audit": audit_of("mapping", mapping.pk, sees_rows=sees_rows) if sees_audit else None,
+        }
+    )
+
+
+def _only(live: dict[str, Any]) -> dict[str, Any] | None:
+    """Where the stream of a mapping that has no other is read again."""
+    if len(live["active_ones"]) != 1:
+        return None
+    (pk,) = live["active_ones"]
+    is_dumped = any(row["pk"] == pk and row["is_dumped"] for row in live["rows"])
+    stream = Stream(pk=pk)
+    return {"backfill": "" if is_dumped else url_of(stream, "backfilling"), "reset": url_of(stream, "resetting")}
+
+
+def _modes(mapping: Mapping, names: set[str]) -> dict[str, str]:
+    """Modes of those specs, by name, and that of `*`."""
+    specs = mapping.spec_rows()
+    key = f"{mapping.noun.name_key}__in"
+    return {spec.name: spec.mode or "" for spec in specs.filter(**{key: [*names, EVERY_TABLE]})}
 
 
 def _columns(stream: Stream) -> dict[str, Any]:

@@ -76,7 +76,8 @@ def _moment(run: PastRun) -> str:
 
 
 def _title(run: PastRun) -> str:
-    parts = [_moment(run), run.state]
+    parts = [run.stream_name] if run.stream_name else []
+    parts += [_moment(run), run.state]
     parts += [formats.human_seconds(run.seconds)] if run.seconds is not None else []
     parts += ["backfill"] if run.is_backfill else []
     parts.append(f"{formats.counted(run.rows, 'row')} changed")

@@ -79,6 +79,12 @@ class Run(models.Model):
                 condition=Q(finished_at__isnull=False),
                 name="run_history",
             ),
+            # The same for the streams of one mapping, with how long they took.
+            models.Index(
+                fields=("stream", "finished_at", "state", "started_at", "inserted", "updated", "deleted"),
+                condition=Q(finished_at__isnull=False),
+                name="run_stream_history",
+            ),
             # How the last run of each stream ended: asked of all streams at once when all of them fail.
             models.Index(fields=("stream", "-created_at"), name="run_of_stream"),
             # The list, newest first, as a whole and by what people look for in it.

@@ -220,10 +220,25 @@ def test_failing_and_late_come_with_reason_and_way_to_all_of_them(admin_client: 
     piece = text_of(admin_client, OUTLOOK)
 
     failing = piece.partition('id="home-FAILING"')[2].partition("</section>")[0]
-    assert failing.count("<li>") == 20
+    assert failing.count("<li>") == 5, "the others are behind the link, so that what runs now is not far below"
     assert "runs failed in a row" in failing
     assert 'standing=failing">All 25</a>' in failing
-    assert 'hx-swap-oob="true"' in piece, "the counts above are brought along"
+    assert piece.count('hx-swap-oob="true"') == 2, "the counts and what needs somebody are brought along"
+
+
+def test_what_needs_somebody_stands_between_the_health_strip_and_what_runs(admin_client: Client) -> None:
+    turn_on()
+    make_many(Size(streams=10, runs=10, running=1, queued=0, failing=1))
+
+    page = text_of(admin_client)
+
+    places = ["home-health", "home-FAILING", "home-now", "home-history", "home-outlook"]
+    found = [page.index(f'id="{place}"') for place in places]
+    assert found == sorted(found)
+    assert "hx-swap-oob" not in page
+    assert '<section id="home-health" aria-labelledby="home-health-name" hx-swap-oob="true">' in text_of(
+        admin_client, NOW
+    )
 
 
 def test_long_names_are_cut_with_the_whole_name_at_hand(admin_client: Client) -> None:

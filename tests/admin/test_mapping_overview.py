@@ -187,9 +187,9 @@ def test_piece_brings_all_that_a_run_changes(mapping: Mapping) -> None:
     assert "<dt>Rows changed</dt><dd>4,321</dd>" in piece
     assert "<dt>Last success</dt><dd>-</dd>" not in piece
     assert piece.index(f"stream-{items.pk}") < piece.index(f"stream-{orders.pk}"), "failing comes first"
-    for part in ("actions", "sums", "counts", "rows"):
+    for part in ("actions", "sums", "strip", "counts", "rows"):
         assert f'id="mapping-{part}"' in piece
-    assert piece.count('hx-swap-oob="true"') == 4
+    assert piece.count('hx-swap-oob="true"') == 5
     assert f'name="next" value="{url_of(mapping, "overview")}?standing=&amp;p=1"' in piece
 
 

@@ -59,3 +59,4 @@ def test_figures_are_the_same_on_postgres(pg_database: PgDatabase, tmp_path: Pat
     found = json.loads(ended.stdout.splitlines()[-1])
     assert found["runs_in_charts"] == 600
     assert 0 < found["home_queries"] <= 25
+    assert 0 < found["mapping_queries"] <= 30

@@ -12,8 +12,16 @@
     };
     const compact = new Intl.NumberFormat("en", { notation: "compact", maximumSignificantDigits: 3 });
     const whole = new Intl.NumberFormat("en");
-    const axis = { bytes, count: (value) => compact.format(value) };
-    const tip = { bytes, count: (value) => whole.format(value) };
+    const seconds = (value) => {
+        for (const [unit, size] of [["d", 86400], ["h", 3600], ["min", 60]]) {
+            if (value >= size) {
+                return `${Number((value / size).toPrecision(3))} ${unit}`;
+            }
+        }
+        return `${Number(value.toPrecision(3))} s`;
+    };
+    const axis = { bytes, seconds, count: (value) => compact.format(value) };
+    const tip = { bytes, seconds, count: (value) => whole.format(value) };
 
     const colour = (chart, canvas) => {
         const asked = JSON.parse(canvas.dataset.value).datasets;
