@@ -19,6 +19,7 @@ from migrations_app.admin.data_checks import check_of
 from migrations_app.admin.pages import fragment, page
 from migrations_app.admin.posting import shown, url_of
 from migrations_app.admin.run_charts import duration_chart, rows_chart, strip_of
+from migrations_app.admin.run_sight import RunSight
 from migrations_app.admin.stream_actions import active_run
 from migrations_app.enums import ACTIVE_STATES, Noun
 from migrations_app.models import AuditEntry, Destination, Run, SpecRow, Stream
@@ -97,6 +98,7 @@ def _live(stream: Stream, newest: Run | None) -> dict[str, Any]:
     return {
         "verdict": verdict(stream),
         "run": run,
+        "sight": RunSight(run, may_see_values=False) if run is not None else None,
         "is_busy": run is not None or is_checking,
         "check": check,
         "is_checking": is_checking,
