@@ -88,6 +88,15 @@ document.addEventListener("htmx:configRequest", (event) => {
     }
 });
 
+// A text that is too long is told before it is sent; the server looks again.
+document.addEventListener("input", (event) => {
+    const most = event.target instanceof HTMLTextAreaElement ? Number(event.target.dataset.dmsMost) : 0;
+    if (most) {
+        const isTooLong = event.target.value.length > most;
+        event.target.setCustomValidity(isTooLong ? `The text is larger than ${most / 1024 / 1024} MB, the most that a page reads.` : "");
+    }
+});
+
 // The button of a dialog works once the name is typed; the server looks again.
 const guard = (field) => {
     const button = field.form.querySelector("button[type=submit]");
