@@ -258,6 +258,14 @@ class Source(ABC):
         """
         return None
 
+    def backfill_rows(self, selection: Selection) -> int | None:
+        """About how many rows `backfill` would read; None when unknown. Reads none; `describe` first.
+
+        Raises:
+            ConfigError: As for `backfill`.
+        """
+        return None
+
     def preview(self, row_count: int) -> Preview | None:
         """The first rows as they would arrive, None where they cannot be had; `describe` first."""
         return None

@@ -15,6 +15,7 @@ handler403 = "migrations_app.admin.errors.forbidden"
 
 urlpatterns = [
     path("admin/login/", signing_in.sign_in),
+    path("admin/signed-in/", signing_in.still_signed_in, name="signed_in"),
     path("admin/account/two-factor/", account.two_factor, name="two_factor"),
     path("admin/", admin.site.urls),
     path("api/v1/", include("migrations_app.api.urls")),

@@ -42,9 +42,9 @@ _WORDS = {
     "backfill": "reading a range again",
     "compact": "merging small files",
 }
-#: The phase in which the rows that are expected are those that are read. In others the number is an estimate of
+#: The phases in which the rows that are expected are those that are read. In others the number is an estimate of
 #: something else, and a share of it would mislead.
-_COUNTABLE = "copy"
+_COUNTABLE = frozenset({"copy", "backfill"})
 _FIELDS = tuple(field.name for field in RunProgress._meta.concrete_fields if not field.primary_key)
 
 
@@ -71,7 +71,7 @@ class CommitRow:
 
 @dataclass(frozen=True, slots=True)
 class HowFar:
-    """How far a first copy is, by an estimate of its rows.
+    """How far a first copy or a backfill is, by an estimate of its rows.
 
     Attributes:
         percent: As people read it, and not all of it before it is; None where nobody can say.
@@ -87,11 +87,11 @@ def how_far(phase: str, done: int | None, expected: int | None, rows_per_s: floa
 
     Args:
         phase: What goes on.
-        done: Rows of the first copy that are durable, those of earlier runs too; None when that is not known.
+        done: Rows that are durable, those of earlier runs of a first copy too; None when that is not known.
         expected: Estimate of all its rows; None or 0 when there is none.
         rows_per_s: Over the last while; None or 0 when nothing has moved.
     """
-    if phase_alone(phase) != _COUNTABLE or done is None or not expected or expected < 0:
+    if phase_alone(phase) not in _COUNTABLE or done is None or not expected or expected < 0:
         return HowFar()
     # An estimate that has been reached does not mean that it is done.
     percent = max(0, min(99, 100 * done // expected))
@@ -138,7 +138,10 @@ class LiveRecord:
     def opened(self, position: Position | None) -> None:
         """Both ends are connected; the stream stands there."""
         self._committed_at = time.monotonic()
-        if position is None:
+        if self._run.is_backfill:
+            # It reads its range from the beginning each time that it connects.
+            self._rows_before = -self._run.read
+        elif position is None:
             self._rows_before = self._rows_before or 0
         elif self._rows_before is None:
             try:

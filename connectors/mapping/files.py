@@ -13,6 +13,8 @@ from connectors.mapping.python_file import read_python
 
 MAX_BYTES = 4 * 1024 * 1024
 """Far above any mapping written by hand; keeps a wrong path from filling the memory."""
+MAX_PASTED_BYTES = 1024 * 1024
+"""Of a text that is pasted into a page, whose form a web process holds as a whole."""
 _MOST_NODES = 1_000_000
 """Values in a YAML document with its aliases followed; more than fit into MAX_BYTES by hand."""
 

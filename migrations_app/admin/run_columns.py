@@ -49,6 +49,8 @@ class RunColumns:
     def shown_run(self, run: Run) -> SafeString:
         """Its state, the beginning of its id, and its class of error."""
         head = format_html('{} <code class="dms-typed">{}</code>', dms.status(run.state), str(run.pk)[:8])
+        if run.is_backfill:
+            head = format_html('{} <span class="dms-faint">backfill</span>', head)
         if not run.error_class:
             return head
         meaning = guide_of(run.error_class).cause

@@ -135,7 +135,7 @@ class RunSight:
 
     @property
     def seconds_left(self) -> float | None:
-        """Of a first copy whose size is estimated; None where nobody can say."""
+        """Of a first copy or a backfill whose size is estimated; None where nobody can say."""
         return self._far.seconds_left
 
     @property

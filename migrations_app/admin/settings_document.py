@@ -10,7 +10,7 @@ from typing import Any
 from django.http import HttpRequest
 
 from connectors import mapping as contract
-from connectors.mapping.files import MAX_BYTES, load_text
+from connectors.mapping.files import MAX_BYTES, MAX_PASTED_BYTES, load_text
 
 #: By the name of the form: the ending of its files, and what writes it.
 DUMPS: dict[str, tuple[str, Callable[[contract.ServiceSettings], str]]] = {
@@ -51,6 +51,8 @@ def read_document(request: HttpRequest) -> Document:
     file = request.FILES.get("file")
     if file is None:
         text = str(request.POST.get("text", ""))
+        if len(text.encode(errors="replace")) > MAX_PASTED_BYTES:
+            return Document(problem=f"is larger than {MAX_PASTED_BYTES // 1024 // 1024} MB; choose its file instead")
         return Document(text, problem="" if text.strip() else "nothing was given; paste a document, or choose a file")
     name = str(file.name)
     if (file.size or 0) > MAX_BYTES:

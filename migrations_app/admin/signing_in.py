@@ -110,6 +110,12 @@ def sign_in(request: HttpRequest) -> HttpResponseBase:
     return _page(request, "admin/second_step.html", "Sign in", form=form)
 
 
+@never_cache
+def still_signed_in(request: HttpRequest) -> HttpResponse:
+    """Whether the session lets somebody in, by the status alone: asked before a form is sent, which would be lost."""
+    return HttpResponse(status=204 if admin.site.has_permission(request) else 403)
+
+
 def locked_out(request: HttpRequest, _original: Any, credentials: dict[str, Any] | None) -> HttpResponse:
     """What axes answers for a name and address with too many mistakes, whether there is such a user or not."""
     username = (credentials or {}).get("username")

@@ -11,6 +11,7 @@ from django.http.response import HttpResponseBase
 from django.urls import reverse
 from django.utils.http import urlencode
 
+from connectors.comparison import Verdict
 from connectors.mapping import EVERY_TABLE
 from connectors.mapping.cron import SELF_MANAGED
 from migrations_app import history
@@ -19,7 +20,9 @@ from migrations_app.admin.data_checks import check_of
 from migrations_app.admin.pages import fragment, page
 from migrations_app.admin.posting import shown, url_of
 from migrations_app.admin.run_charts import duration_chart, rows_chart, strip_of
+from migrations_app.admin.run_sight import RunSight
 from migrations_app.admin.stream_actions import active_run
+from migrations_app.admin.ways_on import ways_on
 from migrations_app.enums import ACTIVE_STATES, Noun
 from migrations_app.models import AuditEntry, Destination, Run, SpecRow, Stream
 from migrations_app.models.specs import SPEC_ROWS
@@ -91,12 +94,16 @@ def _live(stream: Stream, newest: Run | None) -> dict[str, Any]:
     run = newest if newest is not None and newest.state in ACTIVE_STATES else active_run(stream)
     check = check_of(stream)
     is_checking = check is not None and check["is_going_on"]
+    if check is not None and check["row"].verdict == Verdict.DIFFERENT and stream.active:
+        ways = ways_on(stream, check["row"].result, spec_of(stream))
+        check |= {"ways": ways, "keys": ways.keys}
     # Either may begin and end between two looks.
     seen = [newest.pk, newest.state] if newest is not None else []
     seen += [is_checking, *([check["row"].finished_at] if check is not None else [])]
     return {
         "verdict": verdict(stream),
         "run": run,
+        "sight": RunSight(run, may_see_values=False) if run is not None else None,
         "is_busy": run is not None or is_checking,
         "check": check,
         "is_checking": is_checking,

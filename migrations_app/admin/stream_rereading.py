@@ -12,10 +12,11 @@ from django.utils.crypto import constant_time_compare, salted_hmac
 from django.utils.http import urlencode
 
 from connectors import registry
-from connectors.base import Position
+from connectors.base import Position, Selection
 from connectors.errors import ConnectorError
 from connectors.mapping import EVERY_TABLE, MappingError
 from connectors.mapping.specs import Spec
+from connectors.wording import counted
 from migrations_app import mapping_io, plans, starting
 from migrations_app.admin.pages import page
 from migrations_app.admin.posting import Done, Refused, posted, shown, url_of
@@ -46,18 +47,22 @@ class StreamRereading:
 
     @shown(RUN)
     def backfilling(self, request: HttpRequest, stream: Stream) -> HttpResponseBase:
-        """Ask for the range."""
-        return _backfill_page(request, stream)
+        """Ask for the range; one that the address names is filled in."""
+        given = {name: request.GET.get(name, "").strip() or None for name in _RANGE}
+        return _backfill_page(request, stream, values=given)
 
     @posted(RUN, reaches_out=True)
     def backfill(self, request: HttpRequest, stream: Stream) -> HttpResponseBase | Done:
-        """Queue a run that reads a range again; the stream's own place stays."""
+        """Queue a run that reads a range again; the stream's own place stays. Or only tell how much that would be."""
         given = {name: request.POST.get(name, "").strip() or None for name in _RANGE}
         try:
             with asking_others():
                 plan = _plan(stream)
             with refusing():
                 selection = backfill.parse_selection([plan], timezone=schedule_settings()[1], **given)
+            if "look" in request.POST:
+                return _backfill_page(request, stream, values=given, size=_size_of(plan, selection))
+            with refusing():
                 started = starting.queue_backfills([plan], selection, requested_by=name_of(request.user))
             if started.busy:
                 _refuse_busy(stream)
@@ -197,17 +202,27 @@ def _stored(stream: Stream) -> Position | None:
     return position
 
 
+def _size_of(plan: Plan, selection: Selection) -> str:
+    """How much a backfill would read, in a sentence."""
+    with asking_others():
+        rows = backfill.estimate_rows(plan, selection)
+    if rows is None:
+        return "The source has no estimate of how many rows that is."
+    return f"It reads about {counted(rows, 'row')}, by the source's own estimate."
+
+
 def _refuse_busy(stream: Stream) -> None:
     message = f"{stream} has a run already; wait for its end, or stop it, then ask for the backfill again."
     raise Refused(message)
 
 
 def _backfill_page(
-    request: HttpRequest, stream: Stream, *, values: dict[str, str | None] | None = None, **mistakes: Any
+    request: HttpRequest, stream: Stream, *, values: dict[str, str | None], size: str = "", **mistakes: Any
 ) -> HttpResponseBase:
     spec = _spec_of(stream)
     given = {
-        "values": values or {},
+        "values": values,
+        "size": size,
         "how_to_write": how_to_write(spec) if spec is not None else "",
         "why_no_range": backfill.why_no_range(spec) if spec is not None else "",
         "why_no_times": backfill.why_no_times(spec) if spec is not None else "",

@@ -108,6 +108,11 @@ class Run(models.Model):
         return f"{self.stream_id} {self.state} {self.id}"
 
     @property
+    def is_backfill(self) -> bool:
+        """Whether it reads a range again, and not what is due."""
+        return bool(self.request)
+
+    @property
     def seconds(self) -> float | None:
         """How long it has run, or ran."""
         if self.started_at is None:

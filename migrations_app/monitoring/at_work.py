@@ -24,7 +24,8 @@ class Working:
         seconds: Since it began.
         rows: Read so far, of those that are committed.
         rows_per_s: Over the last commits; None before there is one.
-        percent: Of the rows of a first copy, those that earlier runs brought included; None where that is not known.
+        percent: Of the rows of a backfill, or of a first copy, those that earlier runs brought included; None where
+            that is not known.
         left_s: How long the rest takes at this rate; None where that is not known.
         is_stopping: Somebody asked it to stop.
     """

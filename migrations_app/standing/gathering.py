@@ -87,7 +87,16 @@ def _or_empty(name: str, value: Any) -> Any:
 
 def _active_runs(streams: QuerySet[Stream]) -> dict[int, ActiveRun]:
     found = Run.objects.filter(state__in=ACTIVE_STATES, stream__in=streams.order_by().values("pk")).order_by()
-    columns = ("stream_id", "state", "created_at", "started_at", "lease_until", "stop_requested", "resumes_id")
+    columns = (
+        "stream_id",
+        "state",
+        "created_at",
+        "started_at",
+        "lease_until",
+        "stop_requested",
+        "resumes_id",
+        "request",
+    )
     return {
         row["stream_id"]: ActiveRun(
             state=row["state"],
@@ -96,6 +105,7 @@ def _active_runs(streams: QuerySet[Stream]) -> dict[int, ActiveRun]:
             lease_until=row["lease_until"],
             stop_requested=row["stop_requested"],
             resumes=row["resumes_id"] is not None,
+            is_backfill=bool(row["request"]),
         )
         for row in found.values(*columns)
     }

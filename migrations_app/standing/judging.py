@@ -76,6 +76,7 @@ class ActiveRun:
     lease_until: datetime | None = None
     stop_requested: bool = False
     resumes: bool = False
+    is_backfill: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,23 +180,24 @@ def _word(counts: Counter[Standing]) -> Standing:
 
 def _active(facts: Facts, run: ActiveRun, now: datetime) -> Verdict:
     after = _after_it(facts)
+    its = "Its backfill" if run.is_backfill else "Its run"
     if run.state == RunState.QUEUED:
         waited = (now - run.created_at).total_seconds()
-        reason = f"Its run has waited for a worker for {human_age(max(0.0, waited))}{after}."
+        reason = f"{its} has waited for a worker for {human_age(max(0.0, waited))}{after}."
         if waited > _may_wait_s(facts):
             return Verdict(Standing.LATE, reason, _WAITS)
         return Verdict(Standing.QUEUED, reason)
     since = human_age(max(0.0, (now - (run.started_at or run.created_at)).total_seconds()))
     if run.lease_until is not None and (now - run.lease_until).total_seconds() > LATE_AFTER_S:
-        reason = f"Its run began {since} ago, and its process has gone silent."
+        reason = f"{its} began {since} ago, and its process has gone silent."
         return Verdict(Standing.LATE, reason, "A worker that is up finds that and resumes it; or run it now.")
     if run.stop_requested:
-        return Verdict(Standing.RUNNING, f"Its run began {since} ago and stops within seconds{after}.")
+        return Verdict(Standing.RUNNING, f"{its} began {since} ago and stops within seconds{after}.")
     began = "goes on where the last one ended, and began" if run.resumes else "began"
     skipped = facts.last_skip_at is not None and facts.last_skip_at >= run.created_at
     late = "; it was due again meanwhile, and that time was skipped" if skipped else ""
     failed = f"; before it {_failures(facts.failures_in_row)}" if facts.failures_in_row else ""
-    return Verdict(Standing.RUNNING, f"Its run {began} {since} ago{late}{failed}{after}.")
+    return Verdict(Standing.RUNNING, f"{its} {began} {since} ago{late}{failed}{after}.")
 
 
 def _may_wait_s(facts: Facts) -> float:

@@ -136,6 +136,21 @@ def why_no_times(spec: Spec) -> str:
     return ""
 
 
+def estimate_rows(plan: Plan, selection: Selection) -> int | None:
+    """About how many rows a backfill would read, by the source's own estimate; None when unknown. Changes nothing.
+
+    Raises:
+        ConnectorError: The source cannot be asked, or its key or bookmark does not allow the selection.
+    """
+    source = plan.source(RunReport())
+    try:
+        source.open()
+        source.describe()
+        return source.backfill_rows(selection)
+    finally:
+        source.close()
+
+
 def queue(
     plan: Plan, selection: Selection, *, trigger_id: uuid.UUID | None, requested_by: str, owner: Owner | None = None
 ) -> Run:

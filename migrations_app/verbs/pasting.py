@@ -14,7 +14,7 @@ from connectors import mapping as contract
 from connectors.mapping.address import parse_address
 from connectors.mapping.env import is_reference
 from connectors.mapping.fields import has_userinfo
-from connectors.mapping.files import MAX_BYTES, load_text
+from connectors.mapping.files import MAX_PASTED_BYTES, load_text
 from connectors.mapping.masks import PLACE_KEYS
 from connectors.mapping.sketch import ENDINGS, sketch
 from connectors.mapping.source import DEFAULT_PGSQL_PORT
@@ -78,8 +78,11 @@ def read(text: str, form: str = "", *, mapping_id: str = "") -> Pasted:
     Raises:
         MappingError: It cannot be read.
     """
-    if len(text.encode()) > MAX_BYTES:
-        raise _refused((), f"is larger than {MAX_BYTES // 1024 // 1024} MB, which no mapping needs")
+    if len(text.encode(errors="replace")) > MAX_PASTED_BYTES:
+        most = f"{MAX_PASTED_BYTES // 1024 // 1024} MB"
+        raise _refused(
+            (), f"is larger than {most}, the most that a page reads; import its file by ./run manage import_mapping"
+        )
     loaded = load_text(text, f"text.{ENDINGS.get(form) or ENDINGS[form_of(text)]}")
     raw = loaded.data
     missing: list[Missing] = []

@@ -280,3 +280,20 @@ def test_a_form_that_is_opened_without_a_draft_is_empty() -> None:
 
     assert posted(found)["tables-TOTAL_FORMS"] == 0
     assert page(spec())["tables-TOTAL_FORMS"] == 1
+
+
+def test_text_that_is_too_large_is_refused_in_a_sentence() -> None:
+    client = editor()
+
+    answer = paste(client, "x" * (1024 * 1024 + 1))
+
+    assert answer.status_code == 200
+    assert "is larger than 1 MB, the most that a page reads; import its file by" in answer.content.decode()
+    assert 'data-dms-most="1048576"' in client.get(url(Mapping, "add")).content.decode()
+
+
+def test_form_that_is_too_large_for_the_service_is_answered_by_a_page_with_words() -> None:
+    answer = paste(editor(), "x" * 2_700_000)
+
+    assert answer.status_code == 400
+    assert "it is larger than a form may be, which is 2.5 MB without files" in answer.content.decode()

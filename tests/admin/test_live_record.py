@@ -145,6 +145,15 @@ def test_rows_of_earlier_runs_count_until_the_first_copy_is_done(succeeded: int,
     assert RunProgress.objects.get().rows_before == expected
 
 
+def test_backfill_that_connects_anew_counts_from_the_beginning_of_its_range() -> None:
+    run = make_run(request={"backfill": {"from_key": ["1"]}}, read=300)
+    record = LiveRecord(run, RunReport(phase="backfill"))
+    record.opened({"phase": "follow"})
+    record.record()
+
+    assert RunProgress.objects.get().rows_before == -300
+
+
 def test_run_goes_on_when_the_control_database_cannot_say_what_earlier_runs_copied(raw: dict[str, Any]) -> None:
     stream = make_ready(raw)
     execute(stream)

@@ -130,6 +130,21 @@ def test_nobody_guesses_what_is_left_without_an_estimate(admin_client: Client) -
     assert " left" not in page_of(admin_client, unknown)
 
 
+def test_backfill_shows_how_far_it_is_and_what_it_is_on_every_page(admin_client: Client) -> None:
+    run = working(phase=f"backfill up to key {KEY}", request={"backfill": {"from_key": ["1"]}})
+    RunProgress.objects.filter(run=run).update(phases=[["open", 1.0], ["backfill", 2.0]])
+
+    assert "About 20% of an estimated 5,000 rows, about 40 s left" in page_of(admin_client, run)
+    stream = admin_client.get(url(Stream, "change", run.stream_id)).content.decode()
+    assert "Reading a range again: 1,000 rows read of about 5,000 (20%, about 40 s left)" in " ".join(stream.split())
+    assert "Its backfill began" in stream
+    assert KEY not in stream
+    home = " ".join(admin_client.get("/admin/").content.decode().split())
+    assert "20%, about 40 s left" in home.replace("\xa0", " ")
+    assert "reading a range again" in home
+    assert ">backfill</span>" in admin_client.get(url(Run, "changelist")).content.decode()
+
+
 def test_rows_of_earlier_runs_count_for_what_is_left(admin_client: Client) -> None:
     run = working()
     RunProgress.objects.filter(run=run).update(rows_before=3000)

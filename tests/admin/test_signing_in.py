@@ -124,3 +124,17 @@ def test_password_is_not_kept_with_the_attempts(client: Client) -> None:
     send_password(client, password="almost-right")
 
     assert "almost-right" not in str(AccessAttempt.objects.values().get())
+
+
+def test_page_can_ask_whether_the_session_still_lets_in(client: Client) -> None:
+    make_user()
+    assert client.get("/admin/signed-in/").status_code == 403
+    send_password(client)
+
+    answer = client.get("/admin/signed-in/")
+
+    assert (answer.status_code, answer.content) == (204, b"")
+    # Whoever only asks does not stay signed in for longer.
+    assert "sessionid" not in answer.cookies
+    client.logout()
+    assert client.get("/admin/signed-in/").status_code == 403

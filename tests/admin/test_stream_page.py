@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from datetime import timedelta
+from html import unescape
 from typing import Any
 
 import pytest
@@ -130,6 +132,77 @@ def test_data_check_shows_keys_to_those_who_may_see_them() -> None:
     viewed = person(*VIEWER, name="bob").get(url(Stream, "change", stream.pk)).content.decode()
     assert "key-4711" not in viewed
     assert "missing at the destination" in viewed
+
+
+def differing(stream: Stream, *named: tuple[str, list[str]], **result: Any) -> DataCheck:
+    """A data check that has found these keys."""
+    counts = Counter(difference for difference, _ in named)
+    keys = [{"key": key, "difference": difference} for difference, key in named]
+    found = {"mode": "syncing", "differing_keys": keys, **counts, **result}
+    return DataCheck.objects.create(stream=stream, finished_at=timezone.now(), verdict="different", result=found)
+
+
+def test_data_check_that_found_differences_leads_to_a_backfill_of_them() -> None:
+    save_mapping()
+    stream = Stream.objects.get()
+    Checkpoint.objects.create(stream=stream, position=POSITION, epoch=1)
+    differing(stream, ("missing", ["905"]), ("different", ["17"]), ("extra", ["3"]), extra_rows_allowed=True)
+    client = person(*EDITOR)
+
+    shown = unescape(client.get(url(Stream, "change", stream.pk)).content.decode())
+
+    link = f"{url_of(stream, 'backfilling')}?from_key=17&to_key=905"
+    assert f'href="{link}">Backfill keys 17 to 905</a>' in shown
+    assert "inserts those that are missing, and updates those that differ" in shown
+    assert f"{url_of(stream, 'backfilling')}?from_key=905&to_key=905" in shown
+    assert "from_key=3" not in shown
+    assert f'href="{url_of(stream, "resetting")}?how=whole"' in shown
+    page = client.get(link).content.decode()
+    assert 'name="from_key" value="17"' in page
+    assert 'name="to_key" value="905"' in page
+
+
+def test_ways_on_from_a_data_check_show_no_key_to_who_may_not_see_it() -> None:
+    save_mapping()
+    stream = Stream.objects.get()
+    differing(stream, ("missing", ["4711"]))
+
+    viewed = page_of(stream, *VIEWER, "run_mapping")
+
+    assert "A backfill reads rows again" in viewed
+    assert "4711" not in viewed
+
+
+@pytest.mark.parametrize(
+    ("spec", "named", "says"),
+    [
+        ({"mode": "logging"}, ("different", ["1"]), "neither a backfill nor a reset changes those that differ"),
+        ({"mode": "mirroring"}, ("extra", ["1"]), "The next run deletes rows that the source no longer has"),
+        ({}, ("repeated", ["1"]), "delete the surplus at the destination"),
+    ],
+)
+def test_way_on_is_that_of_the_mode(spec: dict[str, Any], named: tuple[str, list[str]], says: str) -> None:
+    save_mapping(tables=[raw_table(**spec)])
+    stream = Stream.objects.get()
+    differing(stream, named, counts_are_complete=False)
+
+    shown = page_of(stream, *OPERATOR)
+
+    assert says in shown
+    assert "More keys differ than are named" in shown
+
+
+def test_key_that_could_be_taken_for_a_list_is_written_as_one() -> None:
+    save_mapping(tables=[raw_table(primary_key_datatype="str")])
+    stream = Stream.objects.get()
+    differing(stream, ("missing", ["[a]"]), ("missing", [" b"]), ("missing", ["10"]))
+
+    shown = unescape(page_of(stream, *OPERATOR))
+
+    assert "from_key=%5B%22%5Ba%5D%22%5D&to_key=" in shown
+    assert "from_key=%5B%22+b%22%5D&to_key=" in shown
+    assert "from_key=10&to_key=10" in shown
+    assert "Backfill keys" not in shown
 
 
 def test_data_check_that_goes_on_is_followed() -> None:

@@ -101,6 +101,47 @@ def test_backfill_reads_a_range_of_times(databases: Databases, stream: Stream, c
     assert changed(databases) == [7]
 
 
+def test_page_tells_how_much_a_backfill_reads_before_it_is_queued(
+    databases: Databases, stream: Stream, client: Client
+) -> None:
+    databases[0].execute("ANALYZE orders")
+    for fields in ({"from_key": "11", "to_key": "60"}, {"since": "2023-01-01"}):
+        answer = client.post(url_of(stream, "backfill"), {"look": "yes", **fields})
+
+        page = answer.content.decode()
+        rows = re.search(r"It reads about ([0-9]+) rows, by the source", page)
+        assert rows is not None
+        assert 40 <= int(rows.group(1)) <= 100
+        assert all(f'value="{value}"' in page for value in fields.values())
+    assert not Run.objects.filter(trigger=TriggerKind.BACKFILL).exists()
+    assert not AuditEntry.objects.filter(action="backfill").exists()
+
+
+def test_nobody_guesses_how_much_a_backfill_of_a_table_without_statistics_reads(
+    databases: Databases, stream: Stream, client: Client
+) -> None:
+    databases[0].execute(
+        "CREATE TABLE other (LIKE orders INCLUDING ALL);"
+        "INSERT INTO other OVERRIDING SYSTEM VALUE SELECT * FROM orders;"
+        "DROP TABLE orders; ALTER TABLE other SET (autovacuum_enabled = false); ALTER TABLE other RENAME TO orders"
+    )
+
+    answer = client.post(url_of(stream, "backfill"), {"look": "yes", "from_key": "11"})
+
+    assert "The source has no estimate of how many rows that is." in answer.content.decode()
+
+
+def test_backfill_knows_how_many_rows_its_range_has(databases: Databases, stream: Stream, client: Client) -> None:
+    databases[0].execute("ANALYZE orders")
+    post(client, stream, "backfill", from_key="11", to_key="60")
+    execute()
+
+    run = Run.objects.get(trigger=TriggerKind.BACKFILL)
+    assert run.read == 50
+    assert run.rows_expected is not None
+    assert 45 <= run.rows_expected <= 55
+
+
 def test_range_that_says_nothing_is_refused_and_stays_in_its_fields(stream: Stream, client: Client) -> None:
     refused: list[tuple[dict[str, str], str]] = [
         ({}, "range of keys"),

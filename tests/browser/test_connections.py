@@ -7,6 +7,7 @@ import re
 from playwright.sync_api import Page, expect
 
 from tests.browser.looking import NARROW, assert_accessible, at_width, tab_to, visit
+from tests.browser.visiting import allowing, sign_in_elsewhere
 from tests.databases import PgDatabase
 from tests.relay import run_relay
 
@@ -182,3 +183,18 @@ def test_source_that_cannot_be_asked_leads_to_its_test(page: Page, pg_database: 
     page.get_by_role("button", name=_TEST).click()
     expect(page.locator("#dms-test-answer")).to_contain_text("sign in failed")
     pg_database.server.create_database(pg_database.name)
+
+
+def test_form_that_is_saved_signed_out_keeps_what_was_entered(page: Page, pg_database: PgDatabase) -> None:
+    _fill(page, pg_database)
+    page.context.clear_cookies(name="sessionid")
+
+    with allowing(page, 403):
+        page.get_by_role("button", name="Save", exact=True).click()
+        expect(page.get_by_role("alert")).to_contain_text("sign in in another tab, then save again")
+    expect(page.locator("[name=name]")).to_have_value("shop")
+    expect(page.locator("[name=pgsql__password]")).to_have_value(pg_database.server.password)
+    sign_in_elsewhere(page)
+    page.get_by_role("button", name="Save", exact=True).click()
+
+    page.wait_for_url("**/see/discover/")

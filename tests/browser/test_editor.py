@@ -9,9 +9,8 @@ from connectors.mapping import dump_yaml, parse_mapping
 from tests.admin.editing import store_ends
 from tests.browser import scenes
 from tests.browser.looking import NARROW, assert_accessible, at_width, tab_to, visit
-from tests.browser.people import PASSWORD, Role
 from tests.browser.site import Site
-from tests.browser.visiting import assert_no_complaints
+from tests.browser.visiting import assert_no_complaints, sign_in_elsewhere
 from tests.builders import make_mapping, make_table
 from tests.controlplane.builders import raw_table
 from tests.databases import PgDatabase
@@ -169,12 +168,7 @@ def test_work_goes_on_after_signing_in_in_another_tab(page: Page, site: Site) ->
     page.fill("#id_description", "typed while signed out")
     expect(document).to_contain_text("Sign in in another tab, then go on here")
 
-    other = page.context.new_page()
-    other.goto("/admin/login/")
-    other.get_by_label("Username").fill(Role.SUPERUSER)
-    other.locator("input[type=password]").fill(PASSWORD)
-    other.keyboard.press("Enter")
-    other.wait_for_url("**/admin/")
+    sign_in_elsewhere(page)
     page.fill("#id_description", "and finished afterwards")
 
     expect(document).to_contain_text("'source'")

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from playwright.sync_api import Browser, ConsoleMessage, Dialog, Page, Request, Response, expect
 
-from tests.browser.people import Role
+from tests.browser.people import PASSWORD, Role
 from tests.browser.site import Site
 
 _FIRST_ERROR = 400
@@ -124,3 +124,14 @@ def allowing(page: Page, *statuses: int) -> Iterator[None]:
         yield
     finally:
         complaints.allowed = before
+
+
+def sign_in_elsewhere(page: Page) -> None:
+    """Sign the superuser in anew in another tab, which leaves this one as it is."""
+    other = page.context.new_page()
+    other.goto("/admin/login/")
+    other.get_by_label("Username").fill(Role.SUPERUSER)
+    other.locator("input[type=password]").fill(PASSWORD)
+    other.keyboard.press("Enter")
+    other.wait_for_url("**/admin/")
+    other.close()

@@ -1,4 +1,4 @@
-"""How far a first copy is, and how long the rest takes: said only where somebody can know it."""
+"""How far a first copy or a backfill is, and how long the rest takes: said only where somebody can know it."""
 
 from __future__ import annotations
 
@@ -35,6 +35,10 @@ def test_what_is_not_known_is_not_said(done: int | None, expected: int | None) -
     assert how_far("copy", done, expected, 10.0) == HowFar(None, None)
 
 
-@pytest.mark.parametrize("phase", ["", "open", "follow", "dump", "delete", "backfill id 1 to 5"])
-def test_only_a_first_copy_is_counted(phase: str) -> None:
+@pytest.mark.parametrize("phase", ["", "open", "follow", "dump", "delete", "buffer"])
+def test_only_a_first_copy_and_a_backfill_are_counted(phase: str) -> None:
     assert how_far(phase, 1000, 4000, 10.0) == HowFar()
+
+
+def test_backfill_is_counted_whatever_key_it_has_reached() -> None:
+    assert how_far("backfill up to key 12", 1000, 4000, 10.0) == HowFar(25, 300.0)

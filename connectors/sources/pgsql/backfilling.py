@@ -11,10 +11,11 @@ from connectors.base import Chunk, Position, Selection, Write
 from connectors.errors import ConfigError
 from connectors.mapping import Mode
 from connectors.positions import Phase
+from connectors.sources.pgsql.bookmarks import Bookmark
 from connectors.sources.pgsql.catalog import KeyKind
 from connectors.sources.pgsql.copying import ChunkSize, keyset_ranges
 from connectors.sources.pgsql.following import windows
-from connectors.sources.pgsql.keys import above, among, between, type_name, up_to
+from connectors.sources.pgsql.keys import above, among, between, key_literal, key_tuple, type_name, up_to
 from connectors.sources.pgsql.position import Key, PgPosition
 from connectors.sources.pgsql.reading import Reading
 from connectors.sources.pgsql.rows import QueryRows
@@ -38,10 +39,22 @@ def backfill(reading: Reading, selection: Selection, position: PgPosition | None
         raise _refused(reading, "the first copy is not complete, and it brings these rows; run the mapping first")
     write = Write.INSERT if reading.spec.mode is Mode.LOGGING else Write.UPSERT
     reading.report.phase = "backfill"
+    expected = estimate(reading, selection)
     for rows, reached in _parts(reading, selection):
+        reading.report.rows_expected = expected
         yield Chunk(write, rows, stored)
         # Whoever asks for the next chunk has taken this one.
         reading.report.phase = f"backfill {reached}".strip()
+
+
+def estimate(reading: Reading, selection: Selection) -> int | None:
+    """About how many rows are selected, by the planner; None where it has no statistics of the table.
+
+    Raises:
+        ConfigError: The spec has no such bookmark, or the key's columns cannot hold a key.
+    """
+    condition = _condition(reading, selection)
+    return None if reading.table.estimated_rows is None else reading.estimate(condition)
 
 
 def position_at(reading: Reading, position: PgPosition | None, key: Key) -> PgPosition:
@@ -70,9 +83,6 @@ def _parts(reading: Reading, selection: Selection) -> Iterator[tuple[QueryRows, 
         yield from ((rows, "") for rows in _by_time(reading, selection))
         return
     first, last = selection.from_key, selection.to_key
-    for name, key in (("the lowest key", first), ("the highest key", last)):
-        if key is not None:
-            _check_key(reading, name, key)
     if first is not None:
         # Ranges are open below, and this one is to hold its lowest key.
         yield reading.rows(among(reading.key, [first])), ""
@@ -85,17 +95,39 @@ def _parts(reading: Reading, selection: Selection) -> Iterator[tuple[QueryRows, 
 
 
 def _by_time(reading: Reading, selection: Selection) -> Iterator[QueryRows]:
-    bookmark = reading.bookmark
-    if bookmark is None or bookmark.is_parsed_here:
-        what = "has none" if bookmark is None else "holds times in irregular forms"
-        raise _refused(reading, f"a range of times goes by the `bookmark`, and this spec {what}; give a range of keys")
+    bookmark, condition = _bookmark(reading), _condition(reading, selection)
+    with reading.snapshot():
+        yield from windows(reading, bookmark, condition)
+
+
+def _condition(reading: Reading, selection: Selection) -> sql.Composable:
+    """What the selected rows meet, once it is sure that the columns can be asked for it."""
     conditions: list[sql.Composable] = [sql.SQL("true")]
+    if selection.is_by_key:
+        for name, key, relation in (
+            ("the lowest key", selection.from_key, sql.SQL(">=")),
+            ("the highest key", selection.to_key, sql.SQL("<=")),
+        ):
+            if key is not None:
+                _check_key(reading, name, key)
+                limit = key_literal(reading.key, key)
+                conditions.append(sql.SQL("{} {} {}").format(key_tuple(reading.key), relation, limit))
+        return sql.SQL(" AND ").join(conditions)
+    bookmark = _bookmark(reading)
     if selection.since is not None:
         conditions.append(bookmark.since(selection.since.isoformat(), _NO_LAG))
     if selection.until is not None:
         conditions.append(bookmark.until(selection.until.isoformat()))
-    with reading.snapshot():
-        yield from windows(reading, bookmark, sql.SQL(" AND ").join(conditions))
+    return sql.SQL(" AND ").join(conditions)
+
+
+def _bookmark(reading: Reading) -> Bookmark:
+    """The one that a range of times goes by."""
+    bookmark = reading.bookmark
+    if bookmark is None or bookmark.is_parsed_here:
+        what = "has none" if bookmark is None else "holds times in irregular forms"
+        raise _refused(reading, f"a range of times goes by the `bookmark`, and this spec {what}; give a range of keys")
+    return bookmark
 
 
 def _check_key(reading: Reading, setting: str, key: Key) -> None:

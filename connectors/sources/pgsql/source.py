@@ -30,7 +30,7 @@ from connectors.mapping import Mode, PgsqlSource, TableSpec
 from connectors.positions import Phase
 from connectors.postgres.errors import source_side
 from connectors.postgres.session import Address, Session
-from connectors.sources.pgsql.backfilling import backfill, position_at
+from connectors.sources.pgsql.backfilling import backfill, estimate, position_at
 from connectors.sources.pgsql.bookmarks import Bookmark
 from connectors.sources.pgsql.catalog import (
     KeyKind,
@@ -160,6 +160,9 @@ class PgsqlTableSource(Source):
     def backfill(self, selection: Selection, position: Position) -> Iterator[Chunk]:
         self._refuse_for_dumps("a backfill has no row to update; run the mapping for a new snapshot")
         return backfill(self.reading(), selection, self._position(position), position)
+
+    def backfill_rows(self, selection: Selection) -> int | None:
+        return estimate(self.reading(), selection)
 
     def describe_position(self, position: Position | None) -> str:
         return "nothing: this is a first copy" if position is None else _parsed(position).in_words()

@@ -28,10 +28,72 @@ document.addEventListener("submit", (event) => {
         field.value = token();
     }
 }, true);
+
+// What somebody has filled in is not sent by a session that has ended: the page to sign in would take its place.
+const SIGNED_IN = "/admin/signed-in/";
+const heldBack = new WeakMap();
+const isHeldBack = (form) => form.method === "post"
+    && !form.matches("[hx-post], [data-hx-post]")
+    && !window.location.pathname.startsWith("/admin/login/")
+    && form.querySelector("input:not([type=hidden], [type=submit]), select, textarea") !== null;
+const noteOf = (form) => {
+    let note = form.querySelector(":scope > [data-dms-signed-out]");
+    if (!note) {
+        note = document.createElement("p");
+        note.className = "dms-note dms-note-warning";
+        note.dataset.dmsSignedOut = "";
+        note.setAttribute("role", "alert");
+        form.append(note);
+    }
+    return note;
+};
+const holdBack = async (form, submitter) => {
+    heldBack.set(form, "asking");
+    let status = 0;
+    try {
+        const options = { cache: "no-store", redirect: "manual", signal: AbortSignal.timeout(10000) };
+        status = (await fetch(SIGNED_IN, options)).status;
+    } catch {
+        // Nobody can say; the form goes its way.
+    }
+    if (status === 403) {
+        heldBack.delete(form);
+        const note = noteOf(form);
+        note.textContent = "You were signed out, and nothing was saved. What you have entered is still here: sign in in"
+            + " another tab, then save again.";
+        note.scrollIntoView({ block: "center" });
+        return;
+    }
+    form.querySelectorAll("[data-dms-signed-out]").forEach((note) => note.remove());
+    heldBack.set(form, "sending");
+    form.requestSubmit(submitter);
+    heldBack.delete(form);
+};
+// On the window, as it comes before what others do when a form is sent.
+window.addEventListener("submit", (event) => {
+    const form = event.target;
+    if (!(form instanceof HTMLFormElement) || !isHeldBack(form) || heldBack.get(form) === "sending") {
+        return;
+    }
+    event.preventDefault();
+    event.stopImmediatePropagation();
+    if (!heldBack.has(form)) {
+        holdBack(form, event.submitter);
+    }
+}, true);
 document.addEventListener("htmx:configRequest", (event) => {
     const { parameters } = event.detail;
     if (parameters.csrfmiddlewaretoken !== undefined && token()) {
         parameters.csrfmiddlewaretoken = token();
+    }
+});
+
+// A text that is too long is told before it is sent; the server looks again.
+document.addEventListener("input", (event) => {
+    const most = event.target instanceof HTMLTextAreaElement ? Number(event.target.dataset.dmsMost) : 0;
+    if (most) {
+        const isTooLong = event.target.value.length > most;
+        event.target.setCustomValidity(isTooLong ? `The text is larger than ${most / 1024 / 1024} MB, the most that a page reads.` : "");
     }
 });
 

@@ -251,7 +251,12 @@ const editor = () => {
         event.detail.target.textContent = "The service gave no answer. Try again; if it stays so, look at its log.";
     };
     document.body.addEventListener("htmx:sendError", unanswered);
-    document.body.addEventListener("htmx:responseError", unanswered);
+    document.body.addEventListener("htmx:responseError", (event) => {
+        unanswered(event);
+        if (event.detail.xhr.status === 400) {
+            event.detail.target.textContent = "What was sent is too large: a form may have 2.5 MB. Nothing was changed.";
+        }
+    });
 
     document.addEventListener("click", (event) => {
         const link = event.target.closest("[data-dms-field]");
