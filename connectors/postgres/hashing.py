@@ -71,7 +71,8 @@ class HashedKey:
     def bound(self, text: str) -> sql.Composable:
         """A key's text as a constant that compares with `value`."""
         if self.bound_type is None:
-            return _utf8(sql.SQL("{}::text").format(sql.Literal(text)))
+            # As bytes, since the other end may have keys that this encoding cannot write.
+            return sql.Literal(text.encode())
         return sql.SQL("{}::{}").format(sql.Literal(text), sql.SQL(self.bound_type))
 
     def text_of(self, value: sql.Composable) -> sql.Composable:

@@ -62,6 +62,17 @@ def test_key_that_stands_twice_is_found_although_no_index_guards_it(pg_database:
             one.write("SELECT 1, 'a', '2020-01-01'::timestamp + g * interval '1 month' FROM generate_series(1, 2) g")
 
 
+def test_no_row_is_missed_where_the_table_holds_another_of_its_keys_twice(pg_database: PgDatabase) -> None:
+    """Two rows are updated for one that was staged, which must not pass for two that were there."""
+    with bench(pg_database, BY_MONTH, SCHEMA_BY_MONTH) as one:
+        one.start()
+        one.write("SELECT 1, 'a', '2020-01-01'")
+        pg_database.execute(f"INSERT INTO {SCHEMA}.orders VALUES (1, 'by hand', '2020-03-01')")
+        commit = one.write("SELECT g, 'b', '2020-01-01' FROM generate_series(1, 2) g", Write.UPSERT)
+        assert (commit.inserted, commit.updated) == (1, 2)
+        assert one.content("id, name") == [(1, "b"), (1, "b"), (2, "b")]
+
+
 def test_plan_shows_the_partitions_in_one_line(pg_database: PgDatabase) -> None:
     with bench(pg_database, BY_MONTH, SCHEMA_BY_MONTH) as one:
         one.destination.connect()

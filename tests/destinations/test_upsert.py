@@ -93,6 +93,16 @@ def test_what_is_upserted_does_not_depend_on_how_close_its_keys_are(
         assert one.content("id::text, name") == expected
 
 
+def test_no_row_is_missed_where_a_table_that_inherits_holds_another_key_too(pg_database: PgDatabase) -> None:
+    with bench(pg_database) as one:
+        one.start()
+        one.write("SELECT 1, 'a'")
+        pg_database.execute(f"CREATE TABLE {SCHEMA}.heir () INHERITS ({SCHEMA}.orders)")
+        pg_database.execute(f"INSERT INTO {SCHEMA}.heir VALUES (1, 'by hand')")
+        assert one.write("SELECT g, 'b' FROM generate_series(1, 2) g", Write.UPSERT).inserted == 1
+        assert one.content() == [(1, "b"), (1, "b"), (2, "b")]
+
+
 def test_insert_never_touches_a_row_that_is_there(pg_database: PgDatabase) -> None:
     with bench(pg_database) as one:
         one.start()

@@ -86,6 +86,39 @@ def test_a_key_that_parent_and_child_both_have_is_refused(pg_database: PgDatabas
         run_once(raw)
 
 
+def test_a_bookmark_that_only_the_parent_keeps_from_being_null_may_be_null_in_a_child(pg_database: PgDatabase) -> None:
+    pg_database.execute(
+        "CREATE TABLE t (id uuid PRIMARY KEY DEFAULT gen_random_uuid(), at timestamptz DEFAULT now());"
+        "CREATE TABLE child () INHERITS (t); INSERT INTO t DEFAULT VALUES"
+    )
+    # Before PostgreSQL 18, ONLY alone left the children out.
+    only = "ADD CONSTRAINT has NOT NULL at NO INHERIT" if is_18(pg_database) else "ALTER at SET NOT NULL"
+    pg_database.execute(f"ALTER TABLE ONLY t {only}")
+    spec: dict[str, Any] = {"bookmark": "at", "primary_key_datatype": "uuid"}
+    copy(pg_database, "t", mode="syncing", **spec)
+    pg_database.execute("INSERT INTO child (at) VALUES (NULL)")
+    assert copy(pg_database, "t", mode="syncing", **spec).inserted == 1
+    assert_same(pg_database, "t", "t")
+
+
+def test_not_null_that_is_not_valid_says_nothing_of_the_rows_that_are_there(pg_database: PgDatabase) -> None:
+    if not is_18(pg_database):
+        pytest.skip("PostgreSQL knows NOT NULL ... NOT VALID since version 18")
+    pg_database.execute(
+        "CREATE TABLE t (id int PRIMARY KEY, note text); INSERT INTO t VALUES (1, NULL), (2, 'x');"
+        "ALTER TABLE t ADD CONSTRAINT has NOT NULL note NOT VALID"
+    )
+    assert copy(pg_database, "t", mode="mirroring").inserted == 2
+    pg_database.execute("UPDATE t SET note = 'y' WHERE id = 1; ALTER TABLE t VALIDATE CONSTRAINT has")
+    assert copy(pg_database, "t", mode="mirroring").updated == 1
+    assert_same(pg_database, "t", "t")
+
+
+def is_18(database: PgDatabase) -> bool:
+    """True when the server is PostgreSQL 18 or newer."""
+    return int(database.value("SHOW server_version_num")) >= 180000
+
+
 def test_dump_of_a_table_without_columns(pg_database: PgDatabase) -> None:
     pg_database.execute("CREATE TABLE t (); INSERT INTO t DEFAULT VALUES; INSERT INTO t DEFAULT VALUES")
     assert copy(pg_database, "t", mode="dumping").inserted == 2

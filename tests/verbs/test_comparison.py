@@ -276,6 +276,21 @@ def test_texts_are_compared_whatever_encoding_a_database_keeps_them_in(
         assert named(compare_once(raw)) == {("\u04511",): Difference.CHANGED, ("\u0430104",): Difference.CHANGED}
 
 
+@pytest.mark.usefixtures("ranges")
+def test_a_key_that_the_source_s_encoding_cannot_write_is_one_row_more_at_the_destination(
+    postgres: PostgresServer,
+) -> None:
+    with new_database(postgres, "source", encoding="WIN1251") as source, new_database(postgres) as destination:
+        source.execute(CYRILLIC)
+        raw = make_mapping(source, destination, make_table("items", primary_key_datatype="str"))
+        run_once(raw)
+        destination.execute("INSERT INTO arrived.items SELECT '\u4e2d' || id, note, doc, updated_at FROM arrived.items")
+        found = compare_once(raw)
+        assert (found.verdict, found.counts) == (Verdict.EQUAL, {Difference.EXTRA: 900})
+        source.execute("INSERT INTO items VALUES ('z')")
+        assert named(compare_once(raw))["z",] is Difference.MISSING
+
+
 def test_a_dump_without_a_key_is_compared_as_a_whole(two_databases: Databases) -> None:
     source, destination = two_databases
     source.execute("CREATE TABLE lines (line text); INSERT INTO lines VALUES ('a'), ('a'), ('b'), (NULL)")

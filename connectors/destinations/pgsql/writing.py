@@ -83,7 +83,8 @@ def upsert(target: Target, rows: RowStream, keyed: Keyed) -> Written:
     names = [column.name for column in rows.columns]
     match = _match(target, rows.columns, keyed.key, copied.written)
     updated = _update(target, rows.columns, keyed.key, match)
-    inserted = _insert(target, names, keyed.key, match) if updated < copied.written else 0
+    is_done = updated == copied.written and _guards_keys(target)
+    inserted = 0 if is_done else _insert(target, names, keyed.key, match)
     return Written(copied, inserted=inserted, updated=updated)
 
 
@@ -216,6 +217,12 @@ def _expected_rows(target: Target, condition: sql.Composable) -> int:
         sql.SQL("EXPLAIN (FORMAT JSON) SELECT FROM {} AS t WHERE {}").format(target.name, condition)
     )
     return int(plan[0]["Plan"]["Plan Rows"])
+
+
+def _guards_keys(target: Target) -> bool:
+    """True when no two rows of the table can have one key: those of partitions, and of tables that inherit, can."""
+    query = "SELECT relkind = 'r' AND NOT relhassubclass FROM pg_class WHERE oid = %s::regclass"
+    return bool(target.session.value(query, [target.qualified]))
 
 
 def _update(target: Target, columns: Sequence[Column], key: Sequence[str], match: sql.Composable) -> int:

@@ -29,9 +29,19 @@ WHERE c.relkind IN ('r', 'p') AND NOT c.relispartition AND c.relpersistence <> '
   AND n.nspname NOT IN ('pg_catalog', 'information_schema') AND n.nspname NOT LIKE 'pg\\_toast%'
 ORDER BY n.nspname = 'public' DESC, n.nspname, c.relname
 """
+# NOT NULL counts where it holds for all rows: not while it is NOT VALID, and not where a table that inherits lacks it.
 _COLUMNS = """
-SELECT attname, attnum, atttypid, atttypmod, attnotnull FROM pg_attribute
-WHERE attrelid = %s AND attnum > 0 AND NOT attisdropped ORDER BY attnum
+WITH RECURSIVE heirs(oid) AS (
+    SELECT %s::oid
+    UNION SELECT i.inhrelid FROM heirs JOIN pg_inherits i ON i.inhparent = heirs.oid
+    JOIN pg_class c ON c.oid = heirs.oid AND c.relkind = 'r'
+)
+SELECT a.attname, a.attnum, a.atttypid, a.atttypmod, NOT EXISTS (
+       SELECT FROM heirs JOIN pg_attribute h ON h.attrelid = heirs.oid AND h.attname = a.attname
+       WHERE NOT h.attnotnull OR EXISTS (
+             SELECT FROM pg_constraint n WHERE n.conrelid = h.attrelid AND n.contype = 'n' AND NOT n.convalidated
+                AND n.conkey = ARRAY[h.attnum]))
+FROM pg_attribute a WHERE a.attrelid = %s AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum
 """
 _UNIQUE_INDEXES = """
 SELECT ARRAY(SELECT a.attname::text FROM unnest(i.indkey[0:i.indnkeyatts - 1]) k JOIN pg_attribute a
@@ -249,7 +259,7 @@ def load_table(session: Session, table_name: str) -> Table:
         byte_count=byte_count,
         columns=tuple(
             SourceColumn(attname, types.type_of(typ, mod), not_null, number)
-            for attname, number, typ, mod, not_null in session.rows(_COLUMNS, [oid])
+            for attname, number, typ, mod, not_null in session.rows(_COLUMNS, [oid, oid])
         ),
         primary_key=tuple(session.value(_PRIMARY_KEY, [oid]) or ()),
         unique_keys=tuple(frozenset(names) for (names,) in session.rows(_UNIQUE_INDEXES, [oid])),
