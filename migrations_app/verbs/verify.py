@@ -88,12 +88,14 @@ def verify(plan: Plan, *, named_keys: int = NAMED_KEYS, look: Look | None = None
     why = _attend(work, look)
     if work.error is not None and not isinstance(work.error, ConnectorError):
         raise work.error
-    is_stopped = bool(why) and work.comparison is None
+    # A comparison that was left behind may still end: it is looked at once, so that all that is told of it agrees.
+    comparison = work.comparison
+    is_stopped = bool(why) and comparison is None
     error = f"stopped before it was done: {why}" if is_stopped else str(work.error or "")
     return Verification(
         stream.unique_id,
         stream.mode.value,
-        work.comparison,
+        comparison,
         error,
         time.monotonic() - started,
         is_stopped=is_stopped,
