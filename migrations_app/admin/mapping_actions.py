@@ -9,6 +9,7 @@ from django.db.models import Q
 from django.http import HttpRequest
 from django.urls import reverse
 
+from connectors.wording import counted
 from migrations_app import starting
 from migrations_app.admin.auditing import records_itself
 from migrations_app.admin.posting import Done, Refused, posted
@@ -86,7 +87,8 @@ class MappingActions:
         if not begun:
             message = f"{mapping} has no stream to compare; run it first, or wait for the data checks that go on."
             raise Refused(message)
-        return f"The data check of {begun} streams has begun, one after the other; each stream's page shows its result."
+        streams = counted(begun, "stream")
+        return f"The data check of {streams} has begun, one after the other; each stream's page shows its result."
 
     @posted(RUN)
     def cancel_checks(self, request: HttpRequest, mapping: Mapping) -> str:

@@ -63,7 +63,7 @@ def test_code_still_counts_after_keys_were_rotated(client: Client, settings: Set
     call_command("rotate_secrets", stdout=out)
     settings.DMS_SECRET_KEYS = [new]
 
-    assert "(current): 1 secrets" in out.getvalue()
+    assert "(current): 1 secret\n" in out.getvalue()
     assert "(older): 0 secrets" in out.getvalue()
     assert AuditEntry.objects.filter(action="rotate_secrets", target_type="appdevice").count() == 1
     device.refresh_from_db()

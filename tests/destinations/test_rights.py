@@ -93,6 +93,24 @@ def test_rights_on_a_table_are_those_that_the_mode_needs(
         assert one.write("SELECT 2, 'b'", Write.INSERT, first=False).inserted == 1
 
 
+@pytest.mark.parametrize(("expiry", "rights"), [(None, "INSERT"), ({"days": 1}, "SELECT, INSERT, DELETE")])
+def test_dump_needs_no_more_than_to_add_rows_and_to_remove_old_ones(
+    pg_database: PgDatabase, login: dict[str, str], expiry: dict[str, int] | None, rights: str
+) -> None:
+    fill(pg_database)
+    pg_database.execute(
+        f"GRANT USAGE ON SCHEMA {SCHEMA} TO {login['username']};"
+        f"GRANT SELECT, INSERT, UPDATE ON {SCHEMA}._dms_state TO {login['username']}"
+    )
+    spec = {"mode": "dumping"} if expiry is None else {"mode": "dumping", "expiry": expiry}
+    (warning,) = warnings_of(pg_database, login, ORDERS, **spec)
+    assert f'GRANT {rights} ON "{SCHEMA}"."orders" TO' in warning
+    obey(pg_database, [warning])
+    with bench(pg_database, make_stream(mode="dumping"), config=login) as one:
+        one.start()
+        assert one.write("SELECT 2, 'b'", first=False).inserted == 1
+
+
 def test_new_column_needs_the_owner(pg_database: PgDatabase, login: dict[str, str]) -> None:
     fill(pg_database)
     role = login["username"]

@@ -12,7 +12,7 @@ from connectors.postgres.session import Session
 
 _STATE_RIGHTS = ("SELECT", "INSERT", "UPDATE")
 _TABLE_RIGHTS = {
-    Mode.DUMPING: ("SELECT", "INSERT"),
+    Mode.DUMPING: ("INSERT",),
     Mode.LOGGING: ("SELECT", "INSERT"),
     Mode.SYNCING: ("SELECT", "INSERT", "UPDATE"),
     Mode.MIRRORING: ("SELECT", "INSERT", "UPDATE", "DELETE"),
@@ -81,7 +81,7 @@ def missing_for(target: Target, plan: TablePlan) -> list[str]:
     session = target.session
     wanted = _TABLE_RIGHTS[target.stream.mode]
     if getattr(target.stream.spec, "expiry", None) is not None:
-        wanted = (*wanted, "DELETE")
+        wanted = ("SELECT", *wanted, "DELETE")
     found: list[str | None] = []
     has_state = state.exists(target)
     if not has_state or plan.creates or plan.makes_types or plan.key_index is not None:

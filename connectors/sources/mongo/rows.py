@@ -20,6 +20,7 @@ from connectors.sources.mongo.errors import mapped
 from connectors.sources.mongo.fields import ID_DATE, SNAPSHOT_COLUMN, Fields
 from connectors.sources.mongo.ids import ID
 from connectors.types import Column, PgType
+from connectors.wording import counted
 
 _ID_DATE_ONLY = Wanted((ID,), {ID: FieldType.DATETIME}, ids_are_text=False)
 
@@ -88,9 +89,11 @@ class Tally:
         for name, count in sorted(self.casts.failed.items()):
             type_ = self.types.get(name, FieldType.DATETIME)
             became = "0" if type_ is FieldType.INT else "NULL"
-            self.report.warn(f"{count:,} values of field {name} cannot be cast to {type_} and became {became}")
+            values = counted(count, "value")
+            self.report.warn(f"{values} of field {name} cannot be cast to {type_} and became {became}")
         for name, count in sorted(self.casts.inexact.items()):
-            self.report.warn(f"{count:,} values of field {name} lost digits or a fraction by the cast to its type")
+            values = counted(count, "value")
+            self.report.warn(f"{values} of field {name} lost digits or a fraction by the cast to its type")
 
 
 class DocumentRows(RowStream):

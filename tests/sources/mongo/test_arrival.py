@@ -29,7 +29,7 @@ def test_casts_that_fail_are_counted_on_the_run(docs: Docs, pg_database: PgDatab
     assert pg_database.value("SELECT updated_at FROM arrived.orders WHERE _id = '0'") == AT.replace(tzinfo=None)
     assert run.report.counts["failed_casts.v"] == 1
     assert run.report.counts["inexact_casts.v"] == 1
-    assert "1 values of field v cannot be cast to int and became 0" in run.report.warnings
+    assert "1 value of field v cannot be cast to int and became 0" in run.report.warnings
 
 
 def test_names_arrive_so_that_they_can_be_undone(docs: Docs, pg_database: PgDatabase, s3_bucket: Bucket) -> None:
