@@ -277,12 +277,19 @@ def fail(run: Run, error: BaseException, message: str, report: RunReport) -> Non
 
 
 def request_stop(run: Run) -> bool:
-    """Ask a run to stop at its last commit; False when it is not active any more. A queued one stops at once."""
+    """Ask a run to stop at its last commit; False when it is not active any more.
+
+    A queued one stops at once. One whose process is gone, or silent beyond its lease, is recorded as lost at once:
+    there may be no worker that would find it.
+    """
     queued = Run.objects.filter(pk=run.pk, state=RunState.QUEUED)
     fields = {"stop_reason": StopReason.OPERATOR, "reason": "stopped before it began"}
     if _finish(queued, run, RunState.STOPPED, fields):
         return True
-    return bool(Run.objects.filter(pk=run.pk, state=RunState.RUNNING).update(stop_requested=True))
+    is_asked = Run.objects.filter(pk=run.pk, state=RunState.RUNNING).update(stop_requested=True)
+    if is_asked:
+        release_orphans(run.stream)
+    return bool(is_asked)
 
 
 def reset_checkpoint(stream: Stream, position: Position | None, epoch: int) -> None:

@@ -88,6 +88,11 @@ class RunSight:
         return self.state.is_active
 
     @property
+    def is_silent(self) -> bool:
+        """Whether its process has not renewed its lease: nobody may be left who ends it."""
+        return self.is_active and self.run.lease_until is not None and self.run.lease_until < timezone.now()
+
+    @property
     def mode(self) -> str:
         """The mode that it ran in; empty before it has a plan."""
         return str(self.run.plan.get("mode", ""))

@@ -155,6 +155,11 @@ class RunAdmin(SavedFilters, RunColumns, ReadOnlyAdmin):
         if not runs.request_stop(run):
             message = "Nothing was stopped: the run has ended already."
             raise Refused(message)
+        run.refresh_from_db(fields=["state"])
+        if run.state == RunState.LOST:
+            return (
+                f"The process of {run.stream.unique_id} was gone or silent: the run has ended, and is recorded as lost."
+            )
         return f"{run.stream.unique_id} stops within seconds, at its last commit."
 
     @posted(_RUN)

@@ -110,7 +110,7 @@ class Run(models.Model):
     @property
     def is_backfill(self) -> bool:
         """Whether it reads a range again, and not what is due."""
-        return bool(self.request)
+        return self.trigger == enums.TriggerKind.BACKFILL
 
     @property
     def seconds(self) -> float | None:

@@ -95,7 +95,7 @@ def _active_runs(streams: QuerySet[Stream]) -> dict[int, ActiveRun]:
         "lease_until",
         "stop_requested",
         "resumes_id",
-        "request",
+        "trigger",
     )
     return {
         row["stream_id"]: ActiveRun(
@@ -105,7 +105,7 @@ def _active_runs(streams: QuerySet[Stream]) -> dict[int, ActiveRun]:
             lease_until=row["lease_until"],
             stop_requested=row["stop_requested"],
             resumes=row["resumes_id"] is not None,
-            is_backfill=bool(row["request"]),
+            is_backfill=row["trigger"] == TriggerKind.BACKFILL,
         )
         for row in found.values(*columns)
     }

@@ -146,7 +146,7 @@ def test_rows_of_earlier_runs_count_until_the_first_copy_is_done(succeeded: int,
 
 
 def test_backfill_that_connects_anew_counts_from_the_beginning_of_its_range() -> None:
-    run = make_run(request={"backfill": {"from_key": ["1"]}}, read=300)
+    run = make_run(trigger="backfill", read=300)
     record = LiveRecord(run, RunReport(phase="backfill"))
     record.opened({"phase": "follow"})
     record.record()

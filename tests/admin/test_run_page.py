@@ -131,7 +131,7 @@ def test_nobody_guesses_what_is_left_without_an_estimate(admin_client: Client) -
 
 
 def test_backfill_shows_how_far_it_is_and_what_it_is_on_every_page(admin_client: Client) -> None:
-    run = working(phase=f"backfill up to key {KEY}", request={"backfill": {"from_key": ["1"]}})
+    run = working(phase=f"backfill up to key {KEY}", trigger="backfill")
     RunProgress.objects.filter(run=run).update(phases=[["open", 1.0], ["backfill", 2.0]])
 
     assert "About 20% of an estimated 5,000 rows, about 40 s left" in page_of(admin_client, run)
@@ -402,3 +402,26 @@ def test_error_card_leads_to_the_end_that_it_came_from(admin_client: Client, err
 def test_list_without_a_run_says_what_leads_to_one(admin_client: Client) -> None:
     assert "There is no run yet" in text_of(admin_client.get(url(Run, "changelist")))
     assert "There is no run yet" not in text_of(admin_client.get(url(Run, "changelist"), {"q": "x"}))
+
+
+def test_stop_ends_a_run_whose_process_is_silent_where_no_worker_would(admin_client: Client) -> None:
+    run = working(stop_requested=True, lease_until=timezone.now() - timedelta(minutes=3))
+    page = admin_client.get(url(Run, "change", run.pk)).content.decode()
+    assert "Stop does so at once" in page
+    assert url_of(run, "stop") in page
+
+    answer = admin_client.post(url_of(run, "stop"), follow=True).content.decode()
+
+    assert "the run has ended, and is recorded as lost" in answer
+    run.refresh_from_db()
+    assert (run.state, run.resume_at) == (RunState.LOST, None)
+
+
+def test_stop_leaves_a_run_that_is_alive_to_its_process(admin_client: Client) -> None:
+    run = working(lease_until=timezone.now() + timedelta(minutes=1))
+
+    answer = admin_client.post(url_of(run, "stop"), follow=True).content.decode()
+
+    assert "stops within seconds, at its last commit" in answer
+    run.refresh_from_db()
+    assert (run.state, run.stop_requested) == (RunState.RUNNING, True)
