@@ -237,6 +237,7 @@ AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
 AXES_RESET_ON_SUCCESS = True
 # Else whoever is locked out and tries again waits anew, and what the page says of the time is wrong.
 AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = False
+AXES_USERNAME_CALLABLE = "migrations_app.admin.signing_in.name_of"
 AXES_CLIENT_IP_CALLABLE = "migrations_app.admin.signing_in.address_of"
 AXES_LOCKOUT_CALLABLE = "migrations_app.admin.signing_in.locked_out"
 AXES_ENABLE_ADMIN = False

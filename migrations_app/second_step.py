@@ -12,7 +12,7 @@ from typing import Any
 
 import django_otp
 from django.conf import settings
-from django.contrib.auth import SESSION_KEY
+from django.contrib.auth import SESSION_KEY, get_user_model
 from django.contrib.auth.models import AnonymousUser
 from django.contrib.auth.signals import user_logged_in
 from django.db import transaction
@@ -135,23 +135,26 @@ def wait_s(user: Any) -> int:
 
 def begin(user: Any) -> AppDevice:
     """A new key for the user's app, or the one that was begun; it counts once a code was shown."""
-    device: AppDevice
-    device, is_new = AppDevice.objects.get_or_create(
-        user=user, confirmed=False, defaults={"name": "app", "secrets": new_app_secrets()}
-    )
-    if not is_new and not _is_readable(device):
-        device.secrets = new_app_secrets()
-        device.save(update_fields=["secrets"])
-    return device
+    with transaction.atomic():
+        # Two requests at once, as of a button that is clicked twice, would both begin one.
+        get_user_model().objects.select_for_update().get(pk=user.pk)
+        device: AppDevice | None = AppDevice.objects.filter(user=user, confirmed=False).order_by("pk").first()
+        if device is None:
+            device = AppDevice(user=user, name="app", confirmed=False, secrets=new_app_secrets())
+            device.save()
+        elif not _is_readable(device):
+            device.secrets = new_app_secrets()
+            device.save(update_fields=["secrets"])
+        return device
 
 
 def finish(user: Any, code: str) -> list[str] | None:
     """Make what was begun count, if the code is right; the recovery codes, which are shown this once."""
     with transaction.atomic():
-        device = AppDevice.objects.select_for_update().filter(user=user.pk, confirmed=False).first()
+        device = AppDevice.objects.select_for_update().filter(user=user.pk, confirmed=False).order_by("pk").first()
         if device is None or not device.verify_token(bare(code)):
             return None
-        AppDevice.objects.filter(user=user.pk, confirmed=True).delete()
+        AppDevice.objects.filter(user=user.pk).exclude(pk=device.pk).delete()
         device.confirmed = True
         device.save()
         return new_recovery_codes(user)

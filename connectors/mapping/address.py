@@ -63,7 +63,9 @@ def servers_in_words(url: str) -> str:
     if is_reference(url) or "@" in text[len(authority) :]:
         return ""
     servers = authority.rpartition("@")[2].split(",")
-    return ", ".join(servers) if all(map(_SERVER.fullmatch, servers)) else ""
+    # A word by itself may be a password in the wrong field.
+    is_place = scheme or "@" in authority or all("." in server or ":" in server for server in servers)
+    return ", ".join(servers) if is_place and all(map(_SERVER.fullmatch, servers)) else ""
 
 
 def _refuse_extras(parts: SplitResult) -> None:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+from django.contrib.admin.views.main import ERROR_FLAG
 from django.core.exceptions import FieldDoesNotExist
 from django.db.models.constants import LOOKUP_SEP
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.utils.text import capfirst
 
 from migrations_app.admin.auditing import Audited
@@ -25,6 +26,9 @@ else:
     from unfold.admin import StackedInline as BaseStackedInline
     from unfold.admin import TabularInline as BaseTabularInline
 
+#: Ways of asking that can take for ever on one row: SQLite tries them by Python's `re`, which stops the whole process.
+_ENDLESS = frozenset({"regex", "iregex"})
+
 __all__ = ["BaseAdmin", "BaseStackedInline", "BaseTabularInline", "ReadOnlyAdmin"]
 
 
@@ -37,7 +41,7 @@ class BaseAdmin(NoticesOthers, Audited, WithAddresses, UnfoldAdmin):
         Django lets any column of the row be asked for in the address, by which whoever sees the list would find out,
         letter by letter, what the row's page does not show him.
         """
-        if not super().lookup_allowed(lookup, value, request):
+        if not _ENDLESS.isdisjoint(lookup.split(LOOKUP_SEP)) or not super().lookup_allowed(lookup, value, request):
             return False
         first = lookup.partition(LOOKUP_SEP)[0]
         try:
@@ -55,6 +59,9 @@ class BaseAdmin(NoticesOthers, Audited, WithAddresses, UnfoldAdmin):
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         """A list is called by what it lists, where Django asks to select one to change."""
+        if any("\0" in value for values in request.GET.lists() for value in values[1]):
+            # PostgreSQL has no text with it. As Django answers what else cannot be looked for.
+            return HttpResponseRedirect(f"{request.path}?{ERROR_FLAG}=1")
         title = capfirst(self.model._meta.verbose_name_plural)
         return super().changelist_view(request, {"title": title} | (extra_context or {}))
 

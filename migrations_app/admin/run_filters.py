@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from django.contrib import admin
+from django.core.exceptions import ValidationError
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
@@ -51,16 +52,22 @@ class ErrorClassFilter(DropdownFilter):
 class OfStreamsFilter(AutocompleteSelectFilter):
     """By something that a run has through its stream: the streams are found first, then their runs by index."""
 
+    def value(self) -> Any:
+        """The key that was chosen; None where what the address says can be none, and then no run has it."""
+        given: Any = super().value()  # type: ignore[misc]  # unfold's
+        key: Any = self.field
+        try:
+            return key.target_field.clean(given, None) if given else None
+        except ValidationError:
+            return None
+
     def queryset(self, request: HttpRequest, queryset: QuerySet[Run]) -> QuerySet[Run] | None:  # noqa: ARG002 - Django's signature
         """Those runs."""
-        value: Any = self.value()  # type: ignore[attr-defined]  # unfold's
+        value = self.value()
         if not value:
-            return queryset
+            return queryset.none() if super().value() else queryset  # type: ignore[misc]
         path = self.field_path.removeprefix("stream").removeprefix("__") or "pk"
-        try:
-            found = list(Stream.objects.filter(**{path: value}).values_list("pk", flat=True))
-        except ValueError:
-            found = []
+        found = list(Stream.objects.filter(**{path: value}).values_list("pk", flat=True))
         return queryset.filter(stream_id=found[0]) if len(found) == 1 else queryset.filter(stream_id__in=found)
 
 

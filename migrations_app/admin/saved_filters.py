@@ -17,7 +17,8 @@ _VIEW = "migrations_app.view_run"
 MOST = 20
 _LONGEST_NAME = 60
 _LONGEST_QUERY = 1000
-#: Parts of the list's address that say where in it one is, or that something was wrong.
+#: Parts of the list's address that say where in it one is, or that something was wrong; as are those of Django's own
+#: that begin with an underscore.
 _NOT_OF_IT = ("p", "e", "all")
 
 
@@ -72,7 +73,7 @@ def filter_of(asked: QueryDict) -> str:
     """What of a list's address is its filter, always in the same order."""
     kept = asked.copy()
     for key in list(kept):
-        if key in _NOT_OF_IT or not any(kept.getlist(key)):
+        if key in _NOT_OF_IT or key.startswith("_") or not any(kept.getlist(key)):
             del kept[key]
     in_order = QueryDict(mutable=True)
     for key in sorted(kept):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django import forms
+from django.db import connection
 from django.http import HttpRequest
 from django.utils.crypto import salted_hmac
 
@@ -39,10 +40,20 @@ class _Seen(forms.BaseForm):
     instance: Any
 
     def clean(self) -> Any:
-        """Hold it against what the row says now, and go on as ever."""
-        if self.seen and self.instance.pk and self.seen != seen_of(self.instance):
-            self.add_error(None, _STALE)
-        return super().clean()
+        """Check as ever, then hold it against what the row says now."""
+        cleaned = super().clean()
+        if self.seen and self.instance.pk:
+            let_others_wait(self.instance)
+            if self.seen != seen_of(self.instance):
+                self.add_error(None, _STALE)
+        return cleaned
+
+
+def let_others_wait(row: Any) -> None:
+    """Until the transaction ends: two who save in the same moment would both find the row as they have seen it."""
+    if connection.in_atomic_block:
+        # Rows that refer to this one, as runs do, are made meanwhile.
+        list(type(row)._default_manager.select_for_update(no_key=True).filter(pk=row.pk).values_list("pk"))
 
 
 class NoticesOthers:

@@ -10,12 +10,14 @@ from django import forms
 from django.conf import settings
 from django.contrib import admin
 from django.contrib.auth import logout
+from django.contrib.auth.models import User
 from django.core.validators import MaxLengthValidator
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect
 from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.crypto import salted_hmac
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.cache import never_cache
 from django.views.decorators.csrf import csrf_protect
@@ -118,7 +120,7 @@ def still_signed_in(request: HttpRequest) -> HttpResponse:
 
 def locked_out(request: HttpRequest, _original: Any, credentials: dict[str, Any] | None) -> HttpResponse:
     """What axes answers for a name and address with too many mistakes, whether there is such a user or not."""
-    username = (credentials or {}).get("username")
+    username = name_of(request, credentials)
     found = AccessAttempt.objects.filter(username=username, ip_address=address_of(request)).order_by("-attempt_time")
     cool_off = settings.AXES_COOLOFF_TIME
     last = found.first()
@@ -128,6 +130,15 @@ def locked_out(request: HttpRequest, _original: Any, credentials: dict[str, Any]
     page.status_code = 429
     page["Retry-After"] = str(wait_s)
     return page.render()
+
+
+def name_of(request: HttpRequest, credentials: dict[str, Any] | None) -> str | None:
+    """By what axes counts the mistakes of a name: itself, or a digest where nobody has it, as it may be a password."""
+    name: str | None = (credentials or request.POST).get("username")
+    if not name or User.objects.filter(username=name).exists():
+        return name
+    # No user has a name with a colon.
+    return f"nobody:{salted_hmac('migrations_app.tried', name, algorithm='sha256').hexdigest()[:32]}"
 
 
 def address_of(request: HttpRequest) -> str | None:

@@ -5,6 +5,7 @@ dms/steps.js puts the lines into the page. Nothing is kept on the server for it,
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -18,6 +19,8 @@ from connectors.steps import RUNNING, Tell
 from connectors.verbs import Step
 from migrations_app.admin import slots
 from migrations_app.verbs.connections import TestedEnd
+
+logger = logging.getLogger(__name__)
 
 #: A proxy that gathers what it passes on would keep the steps until the end.
 #: Source: https://nginx.org/en/docs/http/ngx_http_proxy_module.html#proxy_buffering
@@ -38,12 +41,23 @@ def answer_stepwise(test: Test, keep: Keep, *, is_saved: bool) -> StreamingHttpR
         keep: Called with what was found, in the thread of the request.
         is_saved: What is tested is what is stored.
     """
-    return StreamingHttpResponse(_lines(test, keep, is_saved=is_saved), headers=_HEADERS)
+    return StreamingHttpResponse(_logged(_lines(test, keep, is_saved=is_saved)), headers=_HEADERS)
 
 
 def not_tested(mistakes: Sequence[tuple[str, str]]) -> HttpResponse:
     """Answer that nothing was asked, with the fields that are wrong, and how."""
     return HttpResponse(_verdict(mistakes=mistakes), headers=_HEADERS)
+
+
+def _logged(lines: Iterator[str]) -> Iterator[str]:
+    """The lines, of which steps.js says that they broke off where the verdict is missing.
+
+    What nobody has foreseen goes into our log, which masks secrets. The web server's own does not.
+    """
+    try:
+        yield from lines
+    except Exception:
+        logger.exception("a connection test broke off", extra={"action": "test"})
 
 
 def _lines(test: Test, keep: Keep, *, is_saved: bool) -> Iterator[str]:

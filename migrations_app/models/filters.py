@@ -22,4 +22,5 @@ class SavedFilter(models.Model):
         constraints = (models.UniqueConstraint(fields=("user", "name"), name="saved_filter_name"),)
 
     def __str__(self) -> str:
-        return self.name
+        # Whoever deletes a user is shown what goes with him.
+        return f"filter {self.pk}"

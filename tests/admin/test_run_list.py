@@ -210,3 +210,28 @@ def test_number_of_queries_is_the_same_for_many_streams(admin_client: Client, qu
     )
 
     assert _queries(admin_client, query) == few
+
+
+@pytest.mark.parametrize("place", ["stream", "stream__mapping__source"])
+@pytest.mark.parametrize("key", ["x", "9" * 23, "-1", "1.5"])
+def test_no_run_has_what_is_no_key(admin_client: Client, place: str, key: str) -> None:
+    make_run()
+
+    assert shown(admin_client, **{f"{place}__id__exact": key}) == set()
+
+
+@pytest.mark.parametrize("name", ["state__exact", "error_class", "stream__mapping__id__exact", "trigger__exact", "q"])
+def test_text_that_no_database_holds_is_not_looked_for(admin_client: Client, name: str) -> None:
+    answer = admin_client.get(url(Run, "changelist"), {name: "a\0b"})
+
+    assert (answer.status_code, answer.headers["Location"]) == (302, f"{url(Run, 'changelist')}?e=1")
+
+
+@pytest.mark.parametrize("way", ["regex", "iregex"])
+def test_what_could_take_for_ever_is_not_looked_for(admin_client: Client, way: str) -> None:
+    # Tried on one name of forty letters, it would end after some years.
+    make_run()
+
+    answer = admin_client.get(url(Run, "changelist"), {f"stream__mapping__id__{way}": r"(\w+)+!"})
+
+    assert answer.status_code == 400

@@ -63,6 +63,16 @@ def test_filters_are_the_persons_own() -> None:
     assert FAILED.replace("&", "&amp;") not in listed(bob)
 
 
+def test_who_deletes_a_user_is_not_shown_the_names_of_his_filters(admin_client: Client) -> None:
+    said(person(*VIEWER), KEEP, name="of nobody's business", query=FAILED)
+    ann = SavedFilter.objects.get().user
+
+    page = admin_client.get(reverse("admin:auth_user_delete", args=(ann.pk,))).content.decode()
+
+    assert "Saved filter" in page
+    assert "business" not in page
+
+
 def test_same_name_is_replaced() -> None:
     ann = person(*VIEWER)
     said(ann, KEEP, name="mine", query=FAILED)
@@ -89,6 +99,7 @@ def test_number_of_filters_is_bounded() -> None:
         ("a\x00b", FAILED, "a name of at most 60"),
         ("name", "", "filter the list first"),
         ("name", "p=2&q=", "filter the list first"),
+        ("name", "_popup=1&_to_field=password", "filter the list first"),
         ("name", "q=" + "x" * 1000, "too long"),
     ],
 )

@@ -138,3 +138,16 @@ def test_page_can_ask_whether_the_session_still_lets_in(client: Client) -> None:
     assert "sessionid" not in answer.cookies
     client.logout()
     assert client.get("/admin/signed-in/").status_code == 403
+
+
+def test_name_that_nobody_has_is_not_kept_and_is_locked_all_the_same(client: Client) -> None:
+    make_user()
+    slip = "correct-horse-battery"
+    for _ in range(LIMIT - 1):
+        assert send_password(client, slip, "wrong").status_code == 200
+
+    assert send_password(client, slip, "wrong").status_code == 429
+    assert send_password(client, "another-slip", "wrong").status_code == 200
+    attempts = list(AccessAttempt.objects.order_by("-failures_since_start").values())
+    assert [each["failures_since_start"] for each in attempts] == [LIMIT, 1]
+    assert not any(word in str(attempts) for word in ("correct", "battery", "slip"))

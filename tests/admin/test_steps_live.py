@@ -12,7 +12,9 @@ from django.contrib.sessions.models import Session
 from django.test import Client
 from django.urls import reverse
 
-from migrations_app.admin import slots
+from connectors import registry
+from controlplane.logs import TextFormatter
+from migrations_app.admin import slots, stepwise
 from migrations_app.models import Source
 from tests.admin.ends import Answer, do, source_form
 from tests.databases import PgDatabase
@@ -115,3 +117,22 @@ def test_test_that_outlasts_the_session_does_not_bring_it_back(
     relay.release()
     assert Answer(b"".join(coming).decode()).verdict
     assert not Session.objects.exists()
+
+
+def test_what_nobody_has_foreseen_ends_the_answer_and_is_logged_without_secrets(
+    admin_client: Client, form: dict[str, Any], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(*_: Any) -> None:
+        message = "no route to postgresql://ann:hunter2-correct@db.example/"
+        raise LookupError(message)
+
+    monkeypatch.setattr(registry, "probe_source", fail)
+    response: Any = admin_client.post(do("source", "test_new"), form)
+
+    assert not Answer(b"".join(response.streaming_content).decode()).verdict
+    (record,) = [each for each in caplog.records if each.name == stepwise.__name__]
+    logged = TextFormatter().format(record)
+    assert "no route to" in logged
+    assert "hunter2" not in logged
+    with slots.one_of_few(), slots.one_of_few():
+        pass

@@ -6,9 +6,11 @@ import re
 from typing import Any
 
 import pytest
+from django.db import connection
 from django.test import Client
 
 from migrations_app import mapping_io, secrets, settings_io
+from migrations_app.admin import seen
 from migrations_app.models import Destination, Mapping, ServiceSettings, Source
 from tests.admin.editing import posted
 from tests.controlplane.builders import raw_mapping, raw_settings, raw_table
@@ -61,6 +63,20 @@ def test_what_others_do_by_other_doors_counts_too(admin_client: Client, what: st
         mapping_io.save_mapping("shop", mapping_io.parse(raw_mapping(tables=tables)))
     else:
         mapping.named_destinations.update(name="elsewhere")
+
+    assert _TOLD in admin_client.post(address, form).content.decode()
+
+
+def test_who_saves_in_the_same_moment_is_told_too(admin_client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    mapping = save_mapping()
+    address, form = opened(admin_client, mapping)
+
+    def wait(row: Any) -> None:
+        # Where the row is locked until the other one has saved it.
+        assert connection.in_atomic_block
+        type(row).objects.update(priority=7)
+
+    monkeypatch.setattr(seen, "let_others_wait", wait)
 
     assert _TOLD in admin_client.post(address, form).content.decode()
 

@@ -15,6 +15,7 @@ from pytest_django import Settings
 from migrations_app import second_step
 from migrations_app.enums import RoleName
 from migrations_app.models import AppDevice, AuditEntry, RecoveryCode
+from migrations_app.models.second_factors import new_app_secrets
 from tests.admin.people import code_of, make_user, send_password, with_app
 
 pytestmark = pytest.mark.django_db
@@ -158,6 +159,18 @@ def test_secret_that_no_code_was_shown_of_does_not_count(client: Client) -> None
 
     assert not second_step.has_device(user)
     assert send_password(Client()).status_code == 302
+
+
+def test_one_that_was_begun_twice_at_once_is_set_up_all_the_same(client: Client) -> None:
+    user = make_user()
+    client.force_login(user)
+    for _ in range(2):
+        AppDevice.objects.create(user=user, name="app", confirmed=False, secrets=new_app_secrets())
+
+    assert client.post(page(), {"begin": "1"}).status_code == 200
+    begun = AppDevice.objects.earliest("pk")
+    assert "recovery" in text_of(client.post(page(), {"code": code_of(begun)}))
+    assert list(AppDevice.objects.values_list("pk", "confirmed")) == [(begun.pk, True)]
 
 
 def test_removing_and_renewing_need_a_code(client: Client) -> None:

@@ -222,6 +222,8 @@ def test_a_mongo_address_is_a_secret() -> None:
         ("mongodb://user:12?345@db.example", ""),
         ("mongodb://%2Ftmp%2Fmongodb.sock", ""),
         ("mongodb://user:word", ""),
+        ("db.example:27017,localhost:27018", "db.example:27017, localhost:27018"),
+        ("hunter2-correct-horse", ""),
         ("env:MONGO_URL", ""),
         ("env:MONGO_URL:-mongodb://db.example", ""),
         ("", ""),
