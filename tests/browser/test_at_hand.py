@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from playwright.sync_api import Page, expect
 
-from tests.browser import scenes
+from tests.browser import running, scenes
 from tests.browser.looking import NARROW, assert_accessible, at_width, visit
 from tests.browser.site import Site
 
@@ -46,15 +46,18 @@ def test_deleting_is_quiet_and_asks_first(page: Page, site: Site) -> None:
 
 
 def test_log_of_a_run_is_read_without_scrolling_sideways(page: Page, site: Site) -> None:
-    site.call(scenes.one_of_each)
-    visit(page, "/admin/migrations_app/run/?state__exact=failed")
-    page.locator("#result_list tbody .field-shown_run a").first.click()
-    page.wait_for_url("**/change/")
+    site.call(scenes.save_mapping, "shop", {})
+    run_id = site.call(running.make_working, "shop")
+    site.call(running.fail, run_id)
+    visit(page, f"/admin/migrations_app/run/{run_id}/change/")
     log = page.locator("#run-log .dms-scroll")
     with at_width(page, NARROW):
         assert log.evaluate("element => element.scrollWidth - element.clientWidth") <= 0
-        row = page.locator("#run-log").get_by_role("row").last
-        cells = [cell.bounding_box() or {} for cell in row.get_by_role("cell").all()]
-        assert cells[2]["y"] > cells[0]["y"], "the message is below its time"
-        assert cells[2]["width"] > 300
+        cells = page.locator("#run-log").get_by_role("row").last.get_by_role("cell")
+        expect(cells).to_have_count(3)
+        time, message = cells.first.bounding_box(), cells.last.bounding_box()
+        assert time
+        assert message
+        assert message["y"] > time["y"], "the message is below its time"
+        assert message["width"] > 300
         assert_accessible(page)
