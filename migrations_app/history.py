@@ -16,7 +16,7 @@ from migrations_app.models import Mapping, Run, Stream
 #: How many runs strips and charts show.
 SHOWN_RUNS = 50
 #: How far back changes of columns are looked for, in runs.
-_SEARCHED_RUNS = 500
+SEARCHED_RUNS = 500
 _MOST_CHANGES = 20
 #: What connectors say of changes that no column of their own stands for; tests run real changes and find them by these.
 _PHRASES = ("the source has no column ", "got a new label")
@@ -128,7 +128,7 @@ def last_runs_of(mapping: Mapping, count: int = SHOWN_RUNS) -> list[PastRun]:
 def schema_changes(stream: Stream) -> list[SchemaChange]:
     """Changes of columns that the stream's runs have met, the newest first: one query."""
     newest = Run.objects.filter(stream=stream).order_by("-created_at")
-    return _changes(newest.values(*_CHANGE_COLUMNS)[:_SEARCHED_RUNS])
+    return _changes(newest.values(*_CHANGE_COLUMNS)[:SEARCHED_RUNS])
 
 
 def schema_changes_of(mapping: Mapping, streams: int) -> tuple[list[SchemaChange], int]:
@@ -141,8 +141,8 @@ def schema_changes_of(mapping: Mapping, streams: int) -> tuple[list[SchemaChange
     Returns:
         The changes, and how many runs of each stream were looked through.
     """
-    searched = max(_SEARCHED_EACH, min(_SEARCHED_RUNS, _SEARCHED_OF_MAPPING // max(1, streams)))
-    ids = _newest_of_each(mapping, streams=streams, runs=searched, most=_SEARCHED_RUNS, where=_MAY_TELL)
+    searched = max(_SEARCHED_EACH, min(SEARCHED_RUNS, _SEARCHED_OF_MAPPING // max(1, streams)))
+    ids = _newest_of_each(mapping, streams=streams, runs=searched, most=SEARCHED_RUNS, where=_MAY_TELL)
     rows = Run.objects.filter(pk__in=ids).order_by("-created_at", "-pk").values(*_CHANGE_COLUMNS, "stream__name")
     return _changes(rows), searched
 

@@ -109,6 +109,11 @@ def phase_alone(phase: str) -> str:
     return phase.partition(" ")[0]
 
 
+def doing(run: Run) -> str:
+    """What a run that has begun is at, in the same words everywhere."""
+    return phase_words(phase_alone(run.phase) or "open")
+
+
 def commit_rows(progress: RunProgress) -> list[CommitRow]:
     """The commits that were kept, the oldest first."""
     return [CommitRow(*row) for row in progress.last_commits]

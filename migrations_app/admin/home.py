@@ -87,7 +87,7 @@ def now(request: HttpRequest) -> dict[str, Any]:
 
 
 def outlook(request: HttpRequest) -> dict[str, Any]:  # noqa: ARG001 - the same shape as `now`
-    """How streams stand and what comes next: seven queries."""
+    """How streams stand and what comes next: eight queries."""
     moment = timezone.now()
     found = freshness.look(moment, _LISTED)
     is_scheduling, _ = schedule_settings()

@@ -29,7 +29,12 @@ def past_of(mapping: Mapping, streams: int, zone: str) -> dict[str, Any]:
         zone: In which days begin.
     """
     changes, searched = history.schema_changes_of(mapping, streams)
-    return {"charts": _charts(mapping, zone), "changes": changes, "searched": searched}
+    return {
+        "charts": _charts(mapping, zone),
+        "changes": changes,
+        "searched": searched,
+        "is_searched_far": searched >= history.SEARCHED_RUNS,
+    }
 
 
 def _charts(mapping: Mapping, zone: str) -> list[dict[str, Any]]:

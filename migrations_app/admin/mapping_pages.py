@@ -72,6 +72,11 @@ class MappingPages:
         """A list that knows how its rows stand."""
         return _MappingList
 
+    def get_list_display(self, request: HttpRequest) -> Any:  # noqa: ARG002 - Django's signature
+        """Where mappings are kept is told where some are kept elsewhere: the list is wide as it is."""
+        is_told = Mapping.objects.exclude(managed_by="").exists()
+        return [name for name in self.list_display if is_told or name != "kept"]
+
     @admin.display(description="mapping", ordering="id")
     def shown_id(self, mapping: Mapping) -> SafeString:
         """Leads to the mapping's overview."""

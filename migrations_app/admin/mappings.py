@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 from django import forms
 from django.contrib import admin, messages
 from django.http import HttpRequest
+from django.utils.html import format_html
 
 from connectors.mapping import RedisConfig
 from migrations_app import secrets
@@ -16,7 +17,7 @@ from migrations_app.admin.editor.keys import rules_of
 from migrations_app.admin.editor.pages import Editor
 from migrations_app.admin.managing import ManagedElsewhere, origin_of
 from migrations_app.admin.mapping_actions import MappingActions
-from migrations_app.admin.mapping_pages import MappingPages
+from migrations_app.admin.mapping_pages import MappingPages, overview_url
 from migrations_app.admin.secret_fields import SecretFormField
 from migrations_app.admin.specs import SPEC_INLINES, DestinationInline, MappingPartFormSet, SpecInline
 from migrations_app.endpoints_io import part_issues
@@ -50,6 +51,18 @@ class MappingForm(forms.ModelForm):  # type: ignore[type-arg]
             field = self.fields.get(name)
             if isinstance(field, SecretFormField):
                 field.tell(self.instance.secrets.get(path))
+
+    def clean_id(self) -> str:
+        """Who has come back to a form that is saved already is told where what it made is."""
+        given: str = self.cleaned_data["id"]
+        if given != self.instance.pk and Mapping.objects.filter(pk=given).exists():
+            there = overview_url(Mapping(pk=given))
+            raise forms.ValidationError(
+                format_html(
+                    'A mapping with this id exists already: <a class="dms-link" href="{}">{}</a>.', there, given
+                )
+            )
+        return given
 
     def clean_priority(self) -> int:
         """Most mappings have no priority of their own."""

@@ -9,8 +9,9 @@ from typing import Any
 
 from django.db.models import Count, F
 
+from migrations_app import live
 from migrations_app.enums import ACTIVE_STATES, RunState
-from migrations_app.live import how_far, phase_alone, phase_words
+from migrations_app.live import how_far
 from migrations_app.models import Run
 
 
@@ -87,7 +88,7 @@ def _working(run: Any, now: datetime) -> Working:
         run=run.pk,
         stream=run.stream_id,
         unique_id=run.stream.unique_id,
-        doing="stopping at its last commit" if run.stop_requested else phase_words(phase_alone(run.phase) or "open"),
+        doing="stopping at its last commit" if run.stop_requested else live.doing(run),
         seconds=seconds,
         rows=run.read,
         rows_per_s=run.rate,

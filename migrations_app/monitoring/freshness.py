@@ -1,14 +1,16 @@
-"""How fresh what arrived is: each stream by its standing, the stalest first. Five queries for any number of streams."""
+"""How fresh what arrived is: each stream by its standing, the stalest first. Six queries for any number of streams."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from migrations_app.models import Stream
+from django.db.models.fields.json import KT
+
+from migrations_app.models import Checkpoint, Stream
 from migrations_app.standing.gathering import facts_of
 from migrations_app.standing.judging import Standing, Verdict, of_stream
 
@@ -16,6 +18,8 @@ from migrations_app.standing.judging import Standing, Verdict, of_stream
 WANTING = tuple(standing for standing in Standing if standing.wants_attention)
 #: Those of which nobody expects anything new.
 AT_REST = (Standing.PAUSED, Standing.DISABLED, Standing.GONE)
+#: The phase of a position before whose end rows are missing, whatever moment it names.
+_COPY = "copy"
 _NEVER = datetime.min.replace(tzinfo=UTC)
 
 
@@ -35,6 +39,19 @@ class StreamAge:
 
 
 @dataclass(frozen=True, slots=True)
+class OldestData:
+    """The stream whose rows at the destination are of the earliest moment.
+
+    Attributes:
+        at: Every change at the source before it has arrived.
+    """
+
+    pk: int
+    unique_id: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class Freshness:
     """All streams that their mappings still have.
 
@@ -44,6 +61,7 @@ class Freshness:
         others: The first of the rest that is expected to run, the stalest at the front.
         others_count: How many there are of those.
         has_success: Whether any stream has ever succeeded.
+        oldest: Of the streams that are expected to run and whose positions name a moment; None when there is none.
     """
 
     counts: dict[Standing, int]
@@ -51,6 +69,7 @@ class Freshness:
     others: list[StreamAge]
     others_count: int
     has_success: bool
+    oldest: OldestData | None
 
     @property
     def total(self) -> int:
@@ -89,7 +108,29 @@ def look(now: datetime, limit: int = 20) -> Freshness:
         others=_named(others[:limit], named),
         others_count=len(others),
         has_success=any(each.last_success_at for each in facts.values()),
+        oldest=_oldest(pk for pk, verdict in verdicts.items() if verdict.standing not in AT_REST),
     )
+
+
+def _oldest(pks: Iterable[int]) -> OldestData | None:
+    expected = set(pks)
+    rows: Any = Checkpoint.objects.filter(stream__active=True).exclude(position__phase=_COPY)
+    found = rows.values_list("stream_id", "stream__unique_id", KT("position__watermark"), KT("position__snapshot"))
+    moments = [
+        OldestData(pk, unique_id, at)
+        for pk, unique_id, watermark, snapshot in found
+        if pk in expected and (at := _moment(watermark or snapshot)) is not None
+    ]
+    return min(moments, key=lambda each: (each.at, each.pk), default=None)
+
+
+def _moment(text: Any) -> datetime | None:
+    """As connectors write moments into positions; what is none has none."""
+    try:
+        moment = datetime.fromisoformat(text)
+    except (TypeError, ValueError):
+        return None
+    return moment if moment.tzinfo is not None else None
 
 
 def _named(pks: Sequence[int], named: dict[int, StreamAge]) -> list[StreamAge]:

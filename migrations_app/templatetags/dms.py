@@ -15,7 +15,7 @@ from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from migrations_app import formats
+from migrations_app import formats, live
 
 if TYPE_CHECKING:
     from migrations_app.admin.posting import Address
@@ -102,6 +102,9 @@ def size(byte_count: float | None) -> str:
 def duration(seconds: float | None) -> str:
     """Such as 3 min 5 s."""
     return _NOTHING if seconds is None else formats.human_seconds(seconds)
+
+
+register.filter(live.doing)
 
 
 @register.filter

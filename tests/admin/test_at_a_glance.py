@@ -11,7 +11,7 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from migrations_app.enums import RunState
-from migrations_app.models import Run, RunProgress, Stream, StreamSchedule, StreamTotals
+from migrations_app.models import Checkpoint, Run, RunProgress, Stream, StreamSchedule, StreamTotals
 from migrations_app.monitoring import ahead, at_work, freshness
 from migrations_app.standing.judging import Standing
 from tests.admin.many import Size, make_many
@@ -56,6 +56,30 @@ def test_paused_streams_are_counted_and_not_listed_as_stale() -> None:
     found = freshness.look(timezone.now())
 
     assert (found.others, found.wanting, found.counts) == ([], {}, {Standing.PAUSED: 1})
+
+
+def test_oldest_data_is_of_the_stream_whose_place_is_the_earliest() -> None:
+    now = timezone.now()
+
+    def place(name: str, **position: Any) -> Stream:
+        stream = make_stream(name)
+        Checkpoint.objects.create(stream=stream, position=position, epoch=1)
+        return stream
+
+    assert freshness.look(now).oldest is None
+    place("recent", phase="follow", watermark="2026-11-28T11:00:00+00:00")
+    # In UTC it is the earlier one.
+    old = place("old", phase="follow", watermark="2026-11-28T15:00:00+05:30")
+    place("dumped", phase="follow", snapshot="2026-11-28T10:00:00+00:00")
+    place("unfinished", phase="copy", watermark="2026-11-01T00:00:00+00:00")
+    place("by_key", phase="follow", safe_key="5")
+    place("unreadable", phase="follow", watermark="yesterday")
+    Stream.objects.filter(pk=place("paused", phase="follow", watermark="2020-01-01T00:00:00Z").pk).update(paused=True)
+
+    found = freshness.look(now).oldest
+
+    assert found is not None
+    assert (found.pk, found.at.isoformat()) == (old.pk, "2026-11-28T15:00:00+05:30")
 
 
 def test_lists_are_cut_and_counts_are_not() -> None:
@@ -130,4 +154,4 @@ def test_queries_do_not_grow_with_streams(streams: int) -> None:
             look(timezone.now())
         counts.append(len(captured))
 
-    assert counts == [5, 2, 1]
+    assert counts == [6, 2, 1]

@@ -18,7 +18,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from migrations_app.enums import RunState
-from migrations_app.models import Heartbeat, Mapping, Run, RunProgress, Stream, StreamSchedule, StreamTotals
+from migrations_app.models import Checkpoint, Heartbeat, Mapping, Run, RunProgress, Stream, StreamSchedule, StreamTotals
 from migrations_app.monitoring.history import OUTCOMES
 from tests.admin.many import LONG_MAPPING, LONG_TABLE, Size, make_many
 from tests.controlplane.builders import make_run, make_stream
@@ -273,6 +273,20 @@ def test_coming_up_next_is_in_the_time_zone_of_the_settings(admin_client: Client
     StreamSchedule.objects.create(stream=make_stream(), cron="* * * * * * 0 0", next_due_at=due)
 
     assert f"{due + timedelta(hours=5, minutes=30):%H:%M:%S} IST" in text_of(admin_client)
+
+
+def test_oldest_data_is_told_with_its_stream(admin_client: Client) -> None:
+    turn_on("Asia/Kolkata")
+    stream = make_stream()
+    position = {"phase": "follow", "watermark": "2026-11-28T11:10:05+00:00"}
+    Checkpoint.objects.create(stream=stream, position=position, epoch=1)
+
+    piece = text_of(admin_client, OUTLOOK)
+
+    assert (
+        f'href="{reverse("admin:migrations_app_stream_change", args=(stream.pk,))}">{stream.unique_id}</a> of' in piece
+    )
+    assert "2026-11-28 16:40:05 IST" in piece
 
 
 def test_schedules_that_are_off_are_said_to_be(admin_client: Client) -> None:

@@ -73,6 +73,16 @@ def test_rows_say_how_they_stand_and_why() -> None:
     assert "/admin/migrations_app/mapping/shop/see/overview/" in mappings
 
 
+def test_where_mappings_are_kept_is_told_only_where_it_differs() -> None:
+    mapping = save_mapping()
+    client = person(*VIEWER)
+
+    assert "column-kept" not in client.get(url(Mapping, "changelist")).content.decode()
+
+    Mapping.objects.filter(pk=mapping.pk).update(managed_by="ci")
+    assert "column-kept" in client.get(url(Mapping, "changelist")).content.decode()
+
+
 @pytest.mark.parametrize("count", [10, 1000])
 @pytest.mark.parametrize("asked", [{}, {"standing": "failing"}])
 def test_number_of_queries_does_not_grow_with_the_streams(count: int, asked: dict[str, str]) -> None:

@@ -337,6 +337,20 @@ def test_page_is_only_looked_at() -> None:
     assert person("view_run", name="bob").get(url(Stream, "change", stream.pk)).status_code == 403
 
 
+def test_phases_are_told_in_the_same_words_everywhere_and_without_a_key() -> None:
+    stream = make_stream()
+    run = make_run(stream, phase="")
+    client = person(*VIEWER)
+    pages = (url(Run, "change", run.pk), url(Stream, "change", stream.pk), "/admin/")
+
+    for phase, words in (("", "connecting"), ("copy", "first copy"), ("backfill 4711..4712", "reading a range again")):
+        Run.objects.filter(pk=run.pk).update(phase=phase)
+        for page in pages:
+            shown = client.get(page).content.decode()
+            assert words in shown.lower(), page
+            assert "4711" not in shown, "it is a key"
+
+
 @pytest.mark.parametrize("count", [1, 200])
 def test_number_of_queries_does_not_grow_with_the_runs(count: int) -> None:
     stream = make_stream()

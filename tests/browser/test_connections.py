@@ -60,6 +60,13 @@ def test_source_is_tested_and_mended_before_it_is_saved(page: Page, pg_database:
     expect(answer).to_contain_text("the user may read all 4 tables")
     with at_width(page, NARROW):
         assert_accessible(page)
+    page.evaluate("navigator.clipboard.writeText = async text => { window.copied = text }")
+    tab_to(page, page.get_by_role("button", name="Copy result"))
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("button", name="Copied")).to_be_visible()
+    first, *steps = page.evaluate("window.copied").splitlines()
+    assert first.startswith("warning It works; read the warnings."), "words, without the names of icons"
+    assert any(step.startswith("ok sign in ") for step in steps)
     page.get_by_role("button", name="Save", exact=True).click()
     page.wait_for_url("**/see/discover/")
     visit(page, "/admin/migrations_app/source/")

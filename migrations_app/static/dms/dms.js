@@ -14,6 +14,15 @@ document.addEventListener("click", (event) => {
         closer.closest("dialog").close();
         return;
     }
+    const skip = target.closest(".dms-skip");
+    if (skip) {
+        // By hand: a fragment in the address is a tab of the form to unfold, and a page that is loaded anew would jump.
+        event.preventDefault();
+        const content = document.querySelector(skip.getAttribute("href"));
+        content.tabIndex = -1;
+        content.focus();
+        return;
+    }
     const copier = target.closest("[data-dms-copy]");
     if (copier) {
         copy(copier);
@@ -111,10 +120,18 @@ document.addEventListener("DOMContentLoaded", () => {
     document.querySelectorAll("[data-dms-typed]").forEach(guard);
 });
 
-// data-dms-copy names the element whose text is copied; the button says that it was.
+// An element's paragraphs and entries, a line each, without the names of icons.
+const linesOf = (source) => [...source.querySelectorAll("p, li")].map((each) => {
+    const line = each.cloneNode(true);
+    line.querySelectorAll("[aria-hidden=true]").forEach((icon) => icon.remove());
+    return line.textContent.replace(/\s+/g, " ").trim();
+}).filter(Boolean).join("\n");
+
+// data-dms-copy names the element whose text is copied, line by line with data-dms-copy-lines; the button says that it was.
 const copy = async (button) => {
     const source = document.getElementById(button.dataset.dmsCopy);
-    const text = "value" in source ? source.value : source.textContent;
+    const isByLine = button.dataset.dmsCopyLines !== undefined;
+    const text = isByLine ? linesOf(source) : "value" in source ? source.value : source.textContent;
     const label = button.querySelector("[data-dms-label]") || button;
     const before = label.textContent;
     try {

@@ -59,6 +59,11 @@
                 note.textContent = BROKEN;
                 this.list.before(note);
             }
+            // Whoever is asked for help reads the steps as text.
+            const copier = document.querySelector(`[data-dms-copy="${this.place.id}"]`);
+            if (copier) {
+                copier.hidden = !this.list.hasChildNodes();
+            }
             if (!this.list.hasChildNodes()) {
                 this.list.remove();
             }

@@ -1,0 +1,63 @@
+"""What pages have in common for who goes by keyboard or has a narrow window: it is at hand, and nothing is too loud."""
+
+from __future__ import annotations
+
+from playwright.sync_api import Page, expect
+
+from tests.browser import running, scenes
+from tests.browser.looking import NARROW, assert_accessible, at_width, visit
+from tests.browser.site import Site
+
+
+def test_first_tab_leads_past_the_sidebar(page: Page, site: Site) -> None:
+    site.call(scenes.one_of_each)
+    for path in ("/admin/", "/admin/migrations_app/mapping/", "/admin/migrations_app/mapping/shop/change/"):
+        visit(page, path)
+        # Forms put the focus into their first field.
+        page.evaluate("document.activeElement.blur()")
+        skip = page.get_by_role("link", name="Skip to content")
+        page.keyboard.press("Tab")
+        expect(skip).to_be_focused()
+        expect(skip).to_be_in_viewport(ratio=1)
+        assert_accessible(page)
+        page.keyboard.press("Enter")
+        expect(page.locator("#content")).to_be_focused()
+        assert "#" not in page.url, "a fragment would choose a tab of the form"
+        page.keyboard.press("Tab")
+        assert page.evaluate("document.activeElement.closest('#content') !== null")
+
+
+def test_deleting_is_quiet_and_asks_first(page: Page, site: Site) -> None:
+    site.call(scenes.save_mapping, "shop", {})
+    visit(page, "/admin/migrations_app/mapping/shop/change/")
+    delete = page.get_by_role("link", name="Delete mapping")
+    style = "element => [getComputedStyle(element).backgroundColor, getComputedStyle(element).textDecorationLine]"
+    assert delete.evaluate(style) == ["rgba(0, 0, 0, 0)", "underline"]
+    with at_width(page, NARROW):
+        save = page.get_by_role("button", name="Save", exact=True).bounding_box()
+        place = delete.bounding_box()
+        assert save
+        assert place
+        assert save["y"] < place["y"], "the last of the buttons"
+
+    delete.click()
+
+    expect(page.get_by_text("Are you sure you want to delete the mapping")).to_be_visible()
+
+
+def test_log_of_a_run_is_read_without_scrolling_sideways(page: Page, site: Site) -> None:
+    site.call(scenes.save_mapping, "shop", {})
+    run_id = site.call(running.make_working, "shop")
+    site.call(running.fail, run_id)
+    visit(page, f"/admin/migrations_app/run/{run_id}/change/")
+    log = page.locator("#run-log .dms-scroll")
+    with at_width(page, NARROW):
+        assert log.evaluate("element => element.scrollWidth - element.clientWidth") <= 0
+        cells = page.locator("#run-log").get_by_role("row").last.get_by_role("cell")
+        expect(cells).to_have_count(3)
+        time, message = cells.first.bounding_box(), cells.last.bounding_box()
+        assert time
+        assert message
+        assert message["y"] > time["y"], "the message is below its time"
+        assert message["width"] > 300
+        assert_accessible(page)
