@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from django.contrib.auth.models import Permission, User
@@ -9,6 +10,7 @@ from django.test import Client
 
 from migrations_app import settings_io
 from migrations_app.admin.posting import url_of
+from migrations_app.models import Stream
 from tests.controlplane.builders import raw_settings
 
 #: What each role has of what these pages ask for.
@@ -43,3 +45,16 @@ def see(client: Client, row: Any, name: str, **asked: str) -> str:
 def save_settings() -> None:
     """Settings with which runs can start, their variables aside."""
     settings_io.save_settings(settings_io.parse_settings(raw_settings()))
+
+
+def seen_in(page: str) -> str:
+    found = re.search(r'name="seen" value="(\w+)"', page)
+    assert found is not None
+    return found.group(1)
+
+
+def reset(client: Client, stream: Stream, how: str = "whole", to_key: str = "", **fields: str) -> list[str]:
+    """Look at what a reset would do, then do it."""
+    page = see(client, stream, "resetting", how=how, to_key=to_key)
+    given = {"how": how, "to_key": to_key, "seen": seen_in(page), "reason": "a test", "confirm": str(stream)}
+    return post(client, stream, "reset", **given | fields)

@@ -10,89 +10,15 @@ import pytest
 from django.test import Client
 from django.utils import timezone
 
-from migrations_app import starting
 from migrations_app.admin.posting import url_of
-from migrations_app.enums import EventLevel, RunState
-from migrations_app.models import AuditEntry, Destination, Run, RunProgress, Source, Stream
+from migrations_app.enums import RunState
+from migrations_app.models import Destination, Run, RunProgress, Source, Stream
+from tests.admin.made_runs import KEY, failed, page_of, text_of, working
 from tests.admin.people import staff
 from tests.controlplane.builders import make_run, make_stream
 from tests.controlplane.pages import url
 
 pytestmark = pytest.mark.django_db
-
-KEY = "4711-secret-key"
-PLAN = {
-    "mode": "syncing",
-    "source_type": "pgsql",
-    "destination_type": "pgsql",
-    "spec": {"table_name": "orders", "bookmark": "updated_at"},
-}
-
-
-@pytest.fixture(autouse=True)
-def started(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
-    """Runs that a process was to be started for, in place of the process."""
-    seen: list[Any] = []
-    monkeypatch.setattr(starting, "see_to", seen.extend)
-    return seen
-
-
-def text_of(answer: Any) -> str:
-    return re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", answer.content.decode()))
-
-
-def page_of(client: Client, run: Run) -> str:
-    answer = client.get(url(Run, "change", run.pk))
-    assert answer.status_code == 200
-    return text_of(answer)
-
-
-def working(stream: Stream | None = None, **fields: Any) -> Run:
-    """A run in the middle of a first copy."""
-    now = timezone.now()
-    began = now - timedelta(seconds=100)
-    values = {"started_at": began, "heartbeat_at": now, "phase": "copy", "plan": PLAN, "read": 1000, "inserted": 900}
-    run = make_run(stream, **(values | {"rows_expected": 5000} | fields))
-    RunProgress.objects.create(
-        run=run,
-        at=now,
-        commits=2,
-        last_commits=[
-            [1, began.timestamp(), 5.0, 400, 390, 0, 0, 4000],
-            [2, now.timestamp(), 5.0, 600, 510, 7, 0, 600],
-        ],
-        phases=[["open", began.timestamp()], ["copy", began.timestamp() + 2]],
-        bytes_moved=9_000_000,
-        rows_before=0,
-        rows_per_s=100.0,
-        bytes_per_s=2_000_000.0,
-        lower=f"above key {KEY}",
-        upper="key 9000",
-        altered={"colour": "added"},
-    )
-    return run
-
-
-def failed(stream: Stream | None = None, **fields: Any) -> Run:
-    """A run that a value of a row has ended."""
-    now = timezone.now()
-    sentence = f"pgsql destination: a value of column price (row with key {KEY}) does not fit numeric(38,9)"
-    values = {
-        "state": RunState.FAILED,
-        "finished_at": now,
-        "phase": "follow",
-        "plan": PLAN,
-        "error_class": "ValueNotRepresentable",
-        "error_message": sentence,
-        "reason": sentence,
-        "trace": f"  connectors/x.py:1 in go\nconnectors.errors.SourceError: key {KEY}",
-        "counters": {"failed_casts.birthday": 12, "inexact_casts.price": 3, "reconnects": 2},
-        "warnings": ["a column came"],
-    }
-    run = make_run(stream, **(values | fields))
-    run.events.create(level=EventLevel.WARNING, message="connects anew in 1 s")
-    run.events.create(level=EventLevel.ERROR, message=f"failed: {run.reason}")
-    return run
 
 
 def test_working_run_shows_where_it_is(admin_client: Client) -> None:
@@ -294,72 +220,6 @@ def test_log_is_a_text_file_with_all_lines(admin_client: Client) -> None:
     assert "older lines are in the file" in admin_client.get(url_of(run, "log")).content.decode()
 
 
-def test_run_is_stopped_once(admin_client: Client) -> None:
-    run = working()
-
-    admin_client.post(url_of(run, "stop"))
-    run.refresh_from_db()
-    assert run.stop_requested
-    assert "It was asked to stop" in page_of(admin_client, run)
-
-    ended = failed(make_stream("lake"))
-    answer = admin_client.post(url_of(ended, "stop"), follow=True)
-    assert "has ended already" in answer.content.decode()
-    assert AuditEntry.objects.count() == 1
-
-
-def test_retry_queues_a_run_and_goes_to_it(admin_client: Client, started: list[Run]) -> None:
-    run = failed(allow_deletes=5)
-
-    answer = admin_client.post(url_of(run, "retry"))
-
-    (new,) = started
-    assert answer["Location"] == url(Run, "change", new.pk)
-    assert (new.stream_id, new.allow_deletes, new.requested_by, new.trigger) == (run.stream_id, 5, "admin", "admin")
-    assert AuditEntry.objects.get().details == {"run": str(new.pk)}
-
-
-def test_retry_is_refused_while_another_run_is_active(admin_client: Client, started: list[Run]) -> None:
-    run = failed()
-    make_run(run.stream)
-
-    assert "Nothing was queued" in admin_client.post(url_of(run, "retry"), follow=True).content.decode()
-    assert started == []
-
-
-def test_stream_that_left_its_mapping_is_not_retried(admin_client: Client, started: list[Run]) -> None:
-    run = failed()
-    Stream.objects.update(active=False)
-
-    assert "no longer part" in admin_client.post(url_of(run, "retry"), follow=True).content.decode()
-    assert started == []
-
-
-def test_deletions_are_approved_for_one_run(admin_client: Client, started: list[Run]) -> None:
-    run = failed(error_class="DeleteRefused", reason="it would delete 120 of 130 rows")
-    assert "Rows that may be deleted" in page_of(admin_client, run)
-
-    for wrong in ("", "-1", "many", "0"):
-        admin_client.post(url_of(run, "approve_deletes"), {"allow_deletes": wrong})
-    assert started == []
-    admin_client.post(url_of(run, "approve_deletes"), {"allow_deletes": "120"})
-
-    (new,) = started
-    assert (new.allow_deletes, new.trigger) == (120, "admin")
-    assert AuditEntry.objects.get().details == {"run": str(new.pk), "allow_deletes": 120}
-
-
-@pytest.mark.parametrize("action", ["stop", "retry", "approve_deletes"])
-def test_actions_need_their_permission_and_are_not_shown_without(action: str, started: list[Run]) -> None:
-    run = working() if action == "stop" else failed(error_class="DeleteRefused")
-    client = staff("view_run", "view_checkpoint")
-
-    assert url_of(run, action) not in client.get(url(Run, "change", run.pk)).content.decode()
-    assert client.post(url_of(run, action), {"allow_deletes": "5"}).status_code == 403
-    run.refresh_from_db()
-    assert (run.stop_requested, started) == (False, [])
-
-
 @pytest.mark.parametrize("state", list(RunState))
 def test_page_opens_in_every_state_with_a_fixed_number_of_queries(
     admin_client: Client, state: RunState, django_assert_max_num_queries: Any
@@ -402,26 +262,3 @@ def test_error_card_leads_to_the_end_that_it_came_from(admin_client: Client, err
 def test_list_without_a_run_says_what_leads_to_one(admin_client: Client) -> None:
     assert "There is no run yet" in text_of(admin_client.get(url(Run, "changelist")))
     assert "There is no run yet" not in text_of(admin_client.get(url(Run, "changelist"), {"q": "x"}))
-
-
-def test_stop_ends_a_run_whose_process_is_silent_where_no_worker_would(admin_client: Client) -> None:
-    run = working(stop_requested=True, lease_until=timezone.now() - timedelta(minutes=3))
-    page = admin_client.get(url(Run, "change", run.pk)).content.decode()
-    assert "Stop does so at once" in page
-    assert url_of(run, "stop") in page
-
-    answer = admin_client.post(url_of(run, "stop"), follow=True).content.decode()
-
-    assert "the run has ended, and is recorded as lost" in answer
-    run.refresh_from_db()
-    assert (run.state, run.resume_at) == (RunState.LOST, None)
-
-
-def test_stop_leaves_a_run_that_is_alive_to_its_process(admin_client: Client) -> None:
-    run = working(lease_until=timezone.now() + timedelta(minutes=1))
-
-    answer = admin_client.post(url_of(run, "stop"), follow=True).content.decode()
-
-    assert "stops within seconds, at its last commit" in answer
-    run.refresh_from_db()
-    assert (run.state, run.stop_requested) == (RunState.RUNNING, True)

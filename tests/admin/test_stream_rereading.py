@@ -15,7 +15,7 @@ from migrations_app.admin.posting import url_of
 from migrations_app.admin.stream_rereading import seen_of
 from migrations_app.enums import RunState, TriggerKind
 from migrations_app.models import AuditEntry, Checkpoint, Run, Stream
-from tests.admin.acting import EDITOR, person, post, see
+from tests.admin.acting import EDITOR, person, post, reset, see, seen_in
 from tests.builders import make_mapping, make_table
 from tests.controlplane.pages import url
 from tests.databases import PgDatabase
@@ -62,19 +62,6 @@ def execute() -> None:
 
 def changed(databases: Databases) -> list[int]:
     return [key for (key,) in databases[1].rows("SELECT id FROM arrived.orders WHERE note = 'changed' ORDER BY 1")]
-
-
-def seen_in(page: str) -> str:
-    found = re.search(r'name="seen" value="(\w+)"', page)
-    assert found is not None
-    return found.group(1)
-
-
-def reset(client: Client, stream: Stream, how: str = "whole", to_key: str = "", **fields: str) -> list[str]:
-    """Look at what a reset would do, then do it."""
-    page = see(client, stream, "resetting", how=how, to_key=to_key)
-    given = {"how": how, "to_key": to_key, "seen": seen_in(page), "reason": "a test", "confirm": str(stream)}
-    return post(client, stream, "reset", **given | fields)
 
 
 def test_backfill_reads_a_range_of_keys_and_moves_nothing(databases: Databases, stream: Stream, client: Client) -> None:
