@@ -106,6 +106,7 @@ def test_list_is_narrowed_by_keyboard(page: Page, site: Site) -> None:
     page.keyboard.press("Enter")
     tab_to(page, page.get_by_role("combobox", name="By error"))
     page.keyboard.press("Enter")
+    expect(page.locator(".select2-container--open .select2-search__field")).to_be_focused()
     page.keyboard.type("ValueNot")
     expect(page.locator(".select2-results__option--highlighted")).to_have_text("ValueNotRepresentable")
     page.keyboard.press("Enter")
