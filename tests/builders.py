@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+import pytest
+
+from connectors import faults
 from connectors.base import Commit, Options, ReadRequest, RunReport, Stream
+from connectors.faults import InjectedFault
 from connectors.mapping import Destination, Mapping, parse_mapping
 from connectors.registry import create_destination, create_source
 from tests.buckets import Bucket
@@ -92,6 +98,17 @@ class RunResult:
     @property
     def read(self) -> int:
         return sum(commit.read for commit in self.commits)
+
+
+@contextmanager
+def dying_at(point: str) -> Iterator[None]:
+    """What is done inside dies at a fault point, and none is armed afterwards."""
+    faults.configure(point)
+    try:
+        with pytest.raises(InjectedFault):
+            yield
+    finally:
+        faults.configure("")
 
 
 def run_once(raw: dict[str, Any], *, table: int = 0, stop_after: int | None = None, **options: Any) -> RunResult:

@@ -10,23 +10,15 @@ from typing import TYPE_CHECKING, BinaryIO
 import psycopg2
 import pytest
 
-from connectors import faults
 from connectors.base import Chunk, CopyFormat, RowStream, Write
 from connectors.errors import ConfigError, ConnectorError, Fenced
-from connectors.faults import InjectedFault
 from connectors.testing import text_batches
+from tests.builders import dying_at
 from tests.databases import PgDatabase
 from tests.destinations.support import ORDERS, SCHEMA, bench, make_stream, session_count
 
 if TYPE_CHECKING:
     import pyarrow as pa
-
-
-@pytest.fixture
-def fault() -> Iterator[None]:
-    """Disarm faults at the end."""
-    yield
-    faults.configure("")
 
 
 class HeldRows(RowStream):
@@ -220,30 +212,24 @@ def test_reset_before_the_first_run(pg_database: PgDatabase) -> None:
 
 @pytest.mark.parametrize("point", ["after_stage_copy", "before_dest_commit"])
 @pytest.mark.parametrize("write", [Write.APPEND, Write.UPSERT, Write.INSERT])
-@pytest.mark.usefixtures("fault")
 def test_failure_before_the_commit_leaves_rows_and_position_as_they_were(
     pg_database: PgDatabase, point: str, write: Write
 ) -> None:
     with bench(pg_database) as one:
         one.start()
         one.write("SELECT 1, 'a'", position={"n": 1})
-        faults.configure(point)
-        with pytest.raises(InjectedFault):
+        with dying_at(point):
             one.write("SELECT 2, 'b'", write, position={"n": 2})
-        faults.configure("")
         assert one.content() == [(1, "a")]
         assert one.destination.stored_position() == {"n": 1}
         assert one.write("SELECT 2, 'b'", write, position={"n": 2}).inserted == 1
 
 
-@pytest.mark.usefixtures("fault")
 def test_failure_after_the_commit_is_seen_by_the_next_run(pg_database: PgDatabase) -> None:
     with bench(pg_database) as one:
         one.start()
-        faults.configure("after_dest_commit")
-        with pytest.raises(InjectedFault):
+        with dying_at("after_dest_commit"):
             one.write("SELECT 1, 'a'", position={"n": 1})
-        faults.configure("")
     with bench(pg_database) as two:
         assert two.start().is_fresh
         assert two.resume.position == {"n": 1}

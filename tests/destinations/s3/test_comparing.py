@@ -13,16 +13,15 @@ import pyarrow.parquet as pq
 import pytest
 
 from connectors import comparison as module
-from connectors import faults
 from connectors.comparison import Comparison, Difference, Verdict
 from connectors.destinations.s3 import verify
 from connectors.errors import DestinationError, SchemaMismatch
-from connectors.faults import FaultPoint, InjectedFault
+from connectors.faults import FaultPoint
 from connectors.mapping import Mode
 from controlplane.sandbox import PostgresServer
 from tests.arrow.test_every_type import COLUMNS
 from tests.buckets import Bucket
-from tests.builders import make_bucket_mapping, make_table, run_once
+from tests.builders import dying_at, make_bucket_mapping, make_table, run_once
 from tests.databases import CYRILLIC, PgDatabase, new_database
 from tests.s3_faults import S3Proxy
 from tests.verbs.support import compare_once, ends_of, named
@@ -315,12 +314,8 @@ def test_a_set_that_a_killed_run_left_half_published_is_no_change_by_others(
     raw = make_bucket_mapping(items, s3_bucket, make_table("items"))
     run_once(raw)
     items.execute("UPDATE items SET note = 'x', updated_at = clock_timestamp()")
-    faults.configure(f"{FaultPoint.AFTER_PUBLISH}")
-    try:
-        with pytest.raises(InjectedFault):
-            run_once(raw)
-    finally:
-        faults.configure("")
+    with dying_at(FaultPoint.AFTER_PUBLISH):
+        run_once(raw)
     with pytest.raises(DestinationError, match="when it was killed, run the stream first, which publishes the rest"):
         compare_once(raw)
     run_once(raw)

@@ -6,13 +6,12 @@ from typing import Any
 
 import pytest
 
-from connectors import faults
 from connectors.comparison import Difference, Verdict
 from connectors.errors import DestinationError
-from connectors.faults import FaultPoint, InjectedFault
+from connectors.faults import FaultPoint
 from connectors.positions import EMPTY_SNAPSHOT
 from tests.buckets import Bucket
-from tests.builders import make_bucket_mapping, make_table, run_once
+from tests.builders import dying_at, make_bucket_mapping, make_table, run_once
 from tests.databases import PgDatabase
 from tests.destinations.s3.test_comparing import DUMP, ITEMS
 from tests.verbs.support import compare_once, ends_of, named
@@ -80,11 +79,7 @@ def test_rows_that_a_killed_run_committed_and_the_manifest_lacks_are_no_differen
     raw = make_bucket_mapping(items, s3_bucket, make_table("items", **DUMP))
     run_once(raw)
     items.execute("UPDATE items SET note = 'x'")
-    faults.configure(f"{FaultPoint.AFTER_PUBLISH}")
-    try:
-        with pytest.raises(InjectedFault):
-            run_once(raw)
-    finally:
-        faults.configure("")
+    with dying_at(FaultPoint.AFTER_PUBLISH):
+        run_once(raw)
     with pytest.raises(DestinationError, match="a run has committed rows that are not published as a whole yet"):
         compare_once(raw)

@@ -12,13 +12,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from connectors import faults
 from connectors.base import RunReport
 from connectors.destinations.s3.manifest import NewPart, StoredColumn
 from connectors.destinations.s3.objects import PIECE_BYTES
 from connectors.destinations.s3.pending import PENDING_KEY
 from connectors.errors import DestinationError, Fenced
-from connectors.faults import InjectedFault
+from tests.builders import dying_at
 from tests.destinations.s3.store import AFTER, BEFORE, Shelf, part_of
 
 
@@ -109,10 +108,8 @@ def test_set_that_is_not_committed_leaves_nothing(one_shelf: Shelf) -> None:
 def test_failure_before_the_commit_leaves_nothing_and_the_table_usable(one_shelf: Shelf, point: str) -> None:
     table = one_shelf.opened()
     one_shelf.fill(table, BEFORE, 1)
-    faults.configure(point)
-    with pytest.raises(InjectedFault):
+    with dying_at(point):
         one_shelf.fill(table, AFTER, 2)
-    faults.configure("")
     one_shelf.assert_holds(BEFORE, {"n": 1})
     one_shelf.fill(table, AFTER, 2)
     one_shelf.assert_holds(AFTER, {"n": 2})
@@ -123,10 +120,8 @@ def test_failure_before_the_commit_leaves_nothing_and_the_table_usable(one_shelf
 def test_failure_after_the_commit_is_made_good(one_shelf: Shelf, point: str, again: str) -> None:
     table = one_shelf.opened()
     one_shelf.fill(table, BEFORE, 1)
-    faults.configure(point)
-    with pytest.raises(InjectedFault):
+    with dying_at(point):
         one_shelf.fill(table, AFTER, 2)
-    faults.configure("")
     assert table.stored_position() == {"n": 2}
     if again == "next run":
         assert one_shelf.table().open(0).position == {"n": 2}
@@ -144,10 +139,8 @@ def test_parts_that_lose_rows_are_published_after_those_that_gain_them(one_shelf
     with table.publish() as publication:
         publication.add(one_shelf.file(b"loses"), NewPart("c.parquet", 1), replaces=part_of(table, "c.parquet"))
         publication.add(one_shelf.file(b"gains"), NewPart("z.parquet", 1), gains_moved_rows=True)
-        faults.configure("during_publish:2")
-        with pytest.raises(InjectedFault):
+        with dying_at("during_publish:2"):
             publication.commit(position={"n": 2})
-    faults.configure("")
     assert one_shelf.place.content() == {**BEFORE, "z.parquet": b"gains"}
 
 
