@@ -32,7 +32,24 @@ _CODE_BYTES = 10
 _ITERATIONS = 100_000
 
 
-class AppDevice(TimestampMixin, ThrottlingMixin, Device):  # type: ignore[misc]
+class _SlowedDevice(TimestampMixin, ThrottlingMixin, Device):  # type: ignore[misc]
+    """A device of which codes cannot be guessed one after the other."""
+
+    class Meta:
+        abstract = True
+
+    def get_throttle_factor(self) -> int:
+        """Wrong codes are followed by a pause of 1, 2, 4 ... seconds."""
+        return 1
+
+    def _take(self) -> None:
+        """Keep that a code was right, with what else has changed of the device."""
+        self.throttle_reset(commit=False)
+        self.set_last_used_timestamp(commit=False)
+        self.save()
+
+
+class AppDevice(_SlowedDevice):
     """An app that shows a code every half minute.
 
     Attributes:
@@ -74,14 +91,8 @@ class AppDevice(TimestampMixin, ThrottlingMixin, Device):  # type: ignore[misc]
             self.throttle_increment()
             return False
         self.last_t, self.drift = clock.t(), clock.drift
-        self.throttle_reset(commit=False)
-        self.set_last_used_timestamp(commit=False)
-        self.save()
+        self._take()
         return True
-
-    def get_throttle_factor(self) -> int:
-        """Wrong codes are followed by a pause of 1, 2, 4 ... seconds."""
-        return 1
 
     @property
     def shown_key(self) -> str:
@@ -107,7 +118,7 @@ def new_app_secrets() -> dict[str, str]:
     return secrets.seal_all({_KEY: hexlify(randomness.token_bytes(_KEY_BYTES)).decode()})
 
 
-class RecoveryDevice(TimestampMixin, ThrottlingMixin, Device):  # type: ignore[misc]
+class RecoveryDevice(_SlowedDevice):
     """The recovery codes of somebody that have not been used."""
 
     codes: models.Manager[RecoveryCode]
@@ -130,14 +141,8 @@ class RecoveryDevice(TimestampMixin, ThrottlingMixin, Device):  # type: ignore[m
             self.throttle_increment()
             return False
         found[0].delete()
-        self.throttle_reset(commit=False)
-        self.set_last_used_timestamp(commit=False)
-        self.save()
+        self._take()
         return True
-
-    def get_throttle_factor(self) -> int:
-        """Wrong codes are followed by a pause of 1, 2, 4 ... seconds."""
-        return 1
 
 
 class RecoveryCode(models.Model):
