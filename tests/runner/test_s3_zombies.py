@@ -67,7 +67,7 @@ def _assert_changes_nothing(lake: Lake, zombie: Command, numbers: list[signal.Si
     assert lake.bucket.etags() == etags
     assert lake.plane.runs("id", "state", "read", "reason") == states
     assert lake.plane.states()[-2:] == ["lost", "succeeded"]
-    assert lake.bucket.open_uploads() == []
+    assert lake.bucket.open_uploads() == [], zombie.err
 
 
 @pytest.mark.parametrize(

@@ -189,16 +189,15 @@ class TableState:
         raise self._busy()
 
     def _settle_one(self, pending: Pending | None) -> None:
-        uploads: set[tuple[str, str]] = set()
-        if pending is not None and pending.state in {PendingState.OPEN, PendingState.VOID}:
-            uploads = {(each.key, each.upload_id) for each in pending.uploads}
-        if pending is not None and pending.state is PendingState.OPEN:
-            uploads |= self._listed_uploads()
         if pending is not None and self._documents.is_unsettled:
             # The manifest that a failed commit wrote may be there all the same.
             self._reread()
         if pending is not None and pending.is_due(self.manifest):
             carry_out(self._documents, pending)
+        was_open = pending is not None and pending.state is PendingState.OPEN
+        uploads = self._listed_uploads(warns=was_open)
+        if pending is not None and pending.state in {PendingState.OPEN, PendingState.VOID}:
+            uploads |= {(each.key, each.upload_id) for each in pending.uploads}
         make_void(self._documents, uploads)
 
     def _reread(self) -> None:
@@ -206,22 +205,28 @@ class TableState:
         if manifest is None or manifest.epoch != self.epoch:
             self._documents.overtaken(self._error(DestinationError, "the manifest is another writer's"))
 
-    def _listed_uploads(self) -> set[tuple[str, str]]:
-        """Uploads that a writer began and died before it had put them on record.
+    def _listed_uploads(self, *, warns: bool) -> set[tuple[str, str]]:
+        """Uploads that a writer began and died before it had put them on record, or that came after its set was void.
 
         Listed before the pending set is rewritten, and a successor begins none before it has seen that: so none of
         these is a successor's.
+
+        Args:
+            warns: True when there may well be some, which whoever may not list uploads has to know.
         """
         try:
-            return {(each.key, each.upload_id) for each in self.objects.list_uploads()}
+            found = self.objects.list_uploads()
         except (Stopped, DestinationUnavailable):
             raise
         except ConnectorError:
-            self._report.warn(
-                "the store does not let this user list multipart uploads, so uploads that an earlier run began may be"
-                " left over; grant s3:ListBucketMultipartUploads, or set a lifecycle rule that aborts old uploads"
-            )
+            if warns:
+                self._report.warn(
+                    "the store does not let this user list multipart uploads, so uploads that an earlier run began may"
+                    " be left over; grant s3:ListBucketMultipartUploads, or set a lifecycle rule that aborts old"
+                    " uploads"
+                )
             return set()
+        return {(each.key, each.upload_id) for each in found if not each.key.startswith(STATE_DIRECTORY)}
 
     def _is_vacant(self) -> bool:
         """True when nothing lies under the prefix that a table could be."""

@@ -86,7 +86,7 @@ class Publication:
         self._unanswered = 0
         self._sending = 0
         self._removed: list[Part] = []
-        self._keys: set[str] = set()
+        self._added: dict[str, _Outgoing] = {}
         self._open_bytes = 0
         self._open_pieces = 0
         self._error: BaseException | None = None
@@ -126,10 +126,10 @@ class Publication:
         outgoing = _Outgoing(path, Part.of(part, size), replaces.etag if replaces else None, gains_moved_rows)
         with self._explained(), self._changed:
             self._check()
-            if part.key in self._keys:
+            if part.key in self._added:
                 message = f"{part.key} is in this set already"
                 raise ValueError(message)
-            self._keys.add(part.key)
+            self._added[part.key] = outgoing
             self._waiting.append(outgoing)
             self._open_bytes += size
             self._open_pieces += outgoing.piece_count
@@ -195,7 +195,7 @@ class Publication:
         with self._changed:
             self._is_closing = True
             self._changed.notify_all()
-        for outgoing in [*self._waiting, *self._begun]:
+        for outgoing in self._added.values():
             outgoing.path.unlink(missing_ok=True)
         if self._recorder is None and not self._documents.is_unsettled:
             return

@@ -227,4 +227,5 @@ def test_nothing_outside_the_prefix_is_listed_read_or_written(
         assert (request.key or request.query["prefix"]).startswith(prefix)
     # Only to see that nothing foreign is there, before the first manifest.
     assert len(s3_proxy.seen("ListObjectsV2")) == 1
-    assert s3_proxy.seen("ListMultipartUploads") == []
+    # What an earlier run may have left, once for each of the two that were opened.
+    assert len(s3_proxy.seen("ListMultipartUploads")) == 2

@@ -122,6 +122,18 @@ def test_markers_and_left_over_probes_do_not_count(one_shelf: Shelf, key: str) -
     assert one_shelf.table().open(0).position is None
 
 
+def test_uploads_that_a_fenced_writer_left_go_with_the_next_run(one_shelf: Shelf) -> None:
+    place = one_shelf.place
+    one_shelf.fill(one_shelf.opened(), BEFORE, 1)
+    for key in ("late.parquet", "_dms/probe-1-upload"):
+        place.client.create_multipart_upload(Bucket=place.bucket, Key=place.prefix + key)
+    one_shelf.opened()
+    # A connection test may be at work beside the run.
+    assert place.open_uploads() == ["_dms/probe-1-upload"]
+    place.abort_uploads()
+    one_shelf.assert_holds(BEFORE, {"n": 1})
+
+
 @pytest.mark.parametrize("key", [MANIFEST_KEY, PENDING_KEY])
 def test_state_that_cannot_be_read_is_an_error_with_a_remedy(one_shelf: Shelf, key: str) -> None:
     one_shelf.fill(one_shelf.opened(), BEFORE, 1)

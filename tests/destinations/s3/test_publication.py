@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from connectors.destinations.s3.pending import PENDING_KEY
 from connectors.errors import DestinationError, Fenced
 from tests.builders import dying_at
 from tests.destinations.s3.store import AFTER, BEFORE, Shelf, part_of
+from tests.s3_faults import Fault, How, S3Proxy
 
 
 def test_set_is_invisible_until_it_is_committed(one_shelf: Shelf) -> None:
@@ -102,6 +104,18 @@ def test_set_that_is_not_committed_leaves_nothing(one_shelf: Shelf) -> None:
     assert not any(path.exists() for path in paths)
     one_shelf.fill(table, AFTER, 2)
     one_shelf.assert_holds(AFTER, {"n": 2})
+
+
+def test_file_whose_upload_is_being_begun_goes_with_its_set(one_shelf: Shelf, s3_proxy: S3Proxy) -> None:
+    table = one_shelf.opened(place=replace(one_shelf.place, endpoint_url=s3_proxy.server.endpoint_url))
+    path = one_shelf.file(b"rows")
+    held = s3_proxy.add(Fault(How.HOLD, "CreateMultipartUpload"))
+    with table.publish() as publication:
+        publication.add(path, NewPart("a.parquet", 4))
+        assert held.arrived()
+        threading.Timer(0.2, held.release).start()
+    assert not path.exists()
+    assert one_shelf.place.open_uploads() == []
 
 
 @pytest.mark.parametrize("point", ["after_spool", "before_upload", "after_upload", "before_dest_commit"])
