@@ -141,9 +141,14 @@ class Plane:
         return self._database_url or f"sqlite:///{self._database}"
 
     def start(
-        self, *argv: object, fault: str = "", environment: dict[str, str] | None = None, **settings: Any
+        self,
+        *argv: object,
+        fault: str = "",
+        environment: dict[str, str] | None = None,
+        constants: Mapping[str, Any] | None = None,
+        **settings: Any,
     ) -> Command:
-        """Start `manage.py ARGV`; settings are those of Django, in capitals."""
+        """Start `manage.py ARGV`; settings are those of Django, in capitals, and constants those of modules."""
         directory = self._directory / str(len(self._commands))
         directory.mkdir()
         for name in ("out", "err"):
@@ -153,6 +158,7 @@ class Plane:
             "directory": str(directory),
             "database": "" if self._database_url else str(self._database),
             "environment": environment or {},
+            "constants": {**(constants or {})},
             "settings": {"DMS_OPTIONS": self.options, "DMS_FAULT": fault, **settings},
         }
         pid = int(self._warm.ask(request)["pid"])

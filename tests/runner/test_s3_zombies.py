@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import time
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -19,6 +20,11 @@ pytestmark = pytest.mark.slow
 
 _FAILED = 1
 _LEASE_S = 1.0
+#: A run that learns nothing from the control database: it renews no lease, and looks for no operator's stop.
+_UNAWARE = {
+    "DMS_HEARTBEAT_S": 1000.0,
+    "constants": {"migrations_app.runner._LOOK_FOR_OPERATOR_EVERY_S": 1000.0},
+}
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +54,7 @@ def _change(lake: Lake) -> None:
     lake.move()
 
 
-def _blocked(lake: Lake, fault: str, **settings: float) -> Command:
+def _blocked(lake: Lake, fault: str, **settings: Any) -> Command:
     """A run that stands at a fault point, its lease expired."""
     zombie = lake.start(fault=f"{fault}=block", DMS_LEASE_S=_LEASE_S, **settings)
     zombie.wait_for_fault()
@@ -57,15 +63,20 @@ def _blocked(lake: Lake, fault: str, **settings: float) -> Command:
 
 def _assert_changes_nothing(lake: Lake, zombie: Command, numbers: list[signal.Signals]) -> None:
     """The zombie goes on, and ends without a trace."""
+    assert zombie.is_running
     etags = lake.bucket.etags()
     states = lake.plane.runs("id", "state", "read", "reason")
     for number in numbers:
         zombie.send(number)
     assert zombie.wait() == _FAILED
-    assert "Traceback" not in zombie.err
-    assert "lost" in zombie.err
+    _assert_left_no_trace(lake, zombie)
     assert lake.bucket.etags() == etags
     assert lake.plane.runs("id", "state", "read", "reason") == states
+
+
+def _assert_left_no_trace(lake: Lake, zombie: Command) -> None:
+    assert "Traceback" not in zombie.err
+    assert "lost" in zombie.err
     assert lake.plane.states()[-2:] == ["lost", "succeeded"]
     assert lake.bucket.open_uploads() == [], zombie.err
 
@@ -85,8 +96,8 @@ def _assert_changes_nothing(lake: Lake, zombie: Command, numbers: list[signal.Si
 )
 def test_zombie_that_knows_nothing_of_its_end(lasting_lake: Lake, fault: str) -> None:
     lake = _ready(lasting_lake, "syncing")
-    # It renews nothing, and so learns of its end from the bucket alone.
-    zombie = _blocked(lake, fault, DMS_HEARTBEAT_S=1000.0)
+    # It learns of its end from the bucket alone.
+    zombie = _blocked(lake, fault, **_UNAWARE)
     _change(lake)
     time.sleep(_LEASE_S)
 
@@ -94,6 +105,24 @@ def test_zombie_that_knows_nothing_of_its_end(lasting_lake: Lake, fault: str) ->
     lake.assert_equal()
 
     _assert_changes_nothing(lake, zombie, [WAKE])
+    lake.assert_equal()
+
+
+@pytest.mark.parametrize("fault", [FaultPoint.BEFORE_UPLOAD, f"{FaultPoint.DURING_PUBLISH}:2"])
+def test_zombie_that_is_told_of_its_end_does_not_wait_for_the_bucket(lasting_lake: Lake, fault: str) -> None:
+    lake = _ready(lasting_lake, "syncing")
+    zombie = _blocked(lake, fault, DMS_HEARTBEAT_S=0.3)
+    zombie.send(signal.SIGSTOP)
+    _change(lake)
+    time.sleep(_LEASE_S + 0.3)
+    assert lake.migrate().code == 0
+    lake.assert_equal()
+
+    # It stays at its fault point.
+    zombie.send(signal.SIGCONT)
+
+    assert zombie.wait() == _FAILED
+    _assert_left_no_trace(lake, zombie)
     lake.assert_equal()
 
 
@@ -119,7 +148,7 @@ def test_dump_of_a_zombie_is_there_as_a_whole_or_not_at_all(lasting_lake: Lake, 
     lake = _ready(lasting_lake, "dumping")
     before = lake.snapshots()
     dump = lake.expected()
-    zombie = _blocked(lake, fault, DMS_HEARTBEAT_S=1000.0)
+    zombie = _blocked(lake, fault, **_UNAWARE)
     time.sleep(_LEASE_S)
 
     assert lake.migrate().code == 0
@@ -132,10 +161,10 @@ def test_dump_of_a_zombie_is_there_as_a_whole_or_not_at_all(lasting_lake: Lake, 
 
 def test_two_zombies_of_one_set(lasting_lake: Lake) -> None:
     lake = _ready(lasting_lake, "syncing")
-    first = _blocked(lake, f"{FaultPoint.DURING_PUBLISH}:2", DMS_HEARTBEAT_S=1000.0)
+    first = _blocked(lake, f"{FaultPoint.DURING_PUBLISH}:2", **_UNAWARE)
     time.sleep(_LEASE_S)
     # The second one stops while it carries out the set of the first.
-    second = _blocked(lake, f"{FaultPoint.DURING_PUBLISH}:3", DMS_HEARTBEAT_S=1000.0)
+    second = _blocked(lake, f"{FaultPoint.DURING_PUBLISH}:3", **_UNAWARE)
     time.sleep(_LEASE_S)
 
     assert lake.migrate().code == 0

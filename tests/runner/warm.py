@@ -1,9 +1,9 @@
 """A warm process that forks one child a command, since a cold start of Django takes seconds.
 
-It reads a JSON document a line from its standard input: `{"argv": [...], "settings": {...}, "environment": {...},
-"database": PATH, "directory": PATH}` answers with the child's pid, `{"poll": PID}` with its exit code, None while it
-runs. A child is a process like one started from a shell: `manage.py ARGV`, its output in files. One that a fault point
-has blocked goes on when it gets WAKE.
+It reads a JSON document a line from its standard input: `{"argv": [...], "settings": {...}, "constants": {...},
+"environment": {...}, "database": PATH, "directory": PATH}` answers with the child's pid, `{"poll": PID}` with its exit
+code, None while it runs. A child is a process like one started from a shell: `manage.py ARGV`, its output in files. One
+that a fault point has blocked goes on when it gets WAKE.
 """
 
 from __future__ import annotations
@@ -69,6 +69,9 @@ def _be_a_command(request: dict[str, Any]) -> None:
         os.environ.update(request["environment"])
         for name, value in request["settings"].items():
             setattr(settings, name, value)
+        for name, value in request["constants"].items():
+            module, _, constant = name.rpartition(".")
+            setattr(import_module(module), constant, value)
         if request["database"]:
             connections.databases["default"]["NAME"] = request["database"]
         ManagementUtility(["manage.py", *request["argv"]]).execute()

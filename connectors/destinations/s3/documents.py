@@ -9,6 +9,7 @@ from connectors.destinations.s3.errors import ObjectChanged
 from connectors.destinations.s3.manifest import MANIFEST_KEY, Manifest
 from connectors.destinations.s3.objects import Objects
 from connectors.destinations.s3.pending import PENDING_KEY, Pending
+from connectors.destinations.s3.workers import Patience
 from connectors.errors import ConnectorError, DestinationError, Fenced
 
 
@@ -70,7 +71,7 @@ class Documents:
         self._manifest_etag = self.objects.write(MANIFEST_KEY, content, self._manifest_etag, urgent=urgent)
         self.manifest = manifest
 
-    def write_pending(self, pending: Pending, *, urgent: bool = False, deadline: float | None = None) -> None:
+    def write_pending(self, pending: Pending, *, urgent: bool = False, patience: Patience | None = None) -> None:
         """Replace the pending set.
 
         Raises:
@@ -78,7 +79,7 @@ class Documents:
         """
         content = pending.dump(uuid.uuid4().hex)
         self._pending_etag = self.objects.write(
-            PENDING_KEY, content, self._pending_etag, urgent=urgent, deadline=deadline
+            PENDING_KEY, content, self._pending_etag, urgent=urgent, patience=patience
         )
 
     def overtaken(self, error: ConnectorError) -> NoReturn:

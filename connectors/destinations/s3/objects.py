@@ -17,7 +17,7 @@ from connectors.destinations.s3.client import Body, Client, Head, OpenUpload
 from connectors.destinations.s3.errors import ObjectChanged, ObjectMissing, Side, UploadMissing
 from connectors.destinations.s3.manifest import MANIFEST_KEY, Part
 from connectors.destinations.s3.pending import Upload
-from connectors.destinations.s3.workers import Workers
+from connectors.destinations.s3.workers import Patience, Workers
 from connectors.errors import DestinationError
 from connectors.mapping import S3Destination as Config
 
@@ -81,7 +81,7 @@ class Objects:
         return self.workers.run(lambda: self._read(key), urgent=urgent)
 
     def write(
-        self, key: str, content: bytes, etag: str | None, *, urgent: bool = False, deadline: float | None = None
+        self, key: str, content: bytes, etag: str | None, *, urgent: bool = False, patience: Patience | None = None
     ) -> str:
         """Write a document where it still has the etag, or with None where there is none. Returns the new etag.
 
@@ -90,7 +90,7 @@ class Objects:
             content: Unlike any other that was ever written there.
             etag: The one that was read.
             urgent: Goes on after a stop.
-            deadline: Until when to wait for the answer, by time.monotonic(); only for urgent ones.
+            patience: How long to wait for the answer; only for urgent ones.
 
         Raises:
             ObjectChanged: Another writer was there first.
@@ -106,7 +106,7 @@ class Objects:
                     return found.etag
                 raise self.side.error(ObjectChanged, error.message) from None
 
-        return self.workers.run(request, urgent=urgent, deadline=deadline)
+        return self.workers.run(request, urgent=urgent, patience=patience)
 
     def begin_upload(self, key: str, set_id: str) -> str:
         """Begin a multipart upload and return its id. For the threads of `workers`."""

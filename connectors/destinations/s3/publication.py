@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import logging
 import threading
-import time
 import uuid
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -25,7 +24,8 @@ from connectors.destinations.s3.manifest import Change, Manifest, NewPart, Part,
 from connectors.destinations.s3.objects import PIECE_BYTES
 from connectors.destinations.s3.pending import Deletion, Pending, PendingState, Upload
 from connectors.destinations.s3.publishing import abort_uploads, carry_out, make_void
-from connectors.errors import ConnectorError
+from connectors.destinations.s3.workers import Patience
+from connectors.errors import ConnectorError, Stopped
 from connectors.faults import FaultPoint, pass_point
 
 logger = logging.getLogger(__name__)
@@ -35,9 +35,8 @@ _BLOCK_PARTS = 256
 #: So much may wait on local disk to be uploaded before whoever produces parts has to wait.
 _WAITING_BYTES = 512 * 1024 * 1024
 _POLL_S = 0.1
-_ABORT_S = 5.0
-#: So long an abort waits for pieces that are on their way: one that arrives after it can bring its upload back.
-_PIECES_S = 1.0
+#: An abort ends when the store has answered nothing for so long.
+_ABORT_SILENCE_S = 5.0
 
 
 @dataclass(slots=True)
@@ -83,8 +82,9 @@ class Publication:
         self._waiting: list[_Outgoing] = []
         self._begun: list[_Outgoing] = []
         self._unrecorded: list[tuple[str, str]] = []
-        self._unanswered = 0
+        self._beginning = 0
         self._sending = 0
+        self._unanswered = 0
         self._removed: list[Part] = []
         self._added: dict[str, _Outgoing] = {}
         self._open_bytes = 0
@@ -92,6 +92,7 @@ class Publication:
         self._error: BaseException | None = None
         self._is_closing = False
         self._is_over = False
+        self._is_withdrawn = False
         self._was_committing = False
         self._recorder: threading.Thread | None = None
 
@@ -191,7 +192,7 @@ class Publication:
         if self._is_over:
             return
         self._is_over = True
-        deadline = time.monotonic() + _ABORT_S
+        patience = Patience(_ABORT_SILENCE_S)
         with self._changed:
             self._is_closing = True
             self._changed.notify_all()
@@ -201,10 +202,9 @@ class Publication:
             return
         self._documents.is_unsettled = True
         try:
-            if self._recorder is not None:
-                self._objects.workers.run(self._recorder.join, urgent=True, deadline=deadline)
-            self._wait_for_pieces(min(deadline, time.monotonic() + _PIECES_S))
-            self._withdraw(deadline)
+            with suppress(Stopped):
+                self._objects.workers.run(self._wait_for_answers, urgent=True, patience=patience)
+            self._withdraw(patience)
         except ConnectorError as error:
             # Why the set is aborted is being reported; this is left to the next run.
             logger.info("set not cleaned up", extra={"action": "abort", "error": type(error).__name__})
@@ -223,27 +223,39 @@ class Publication:
         self._is_over = True
         carry_out(self._documents, ready)
 
-    def _withdraw(self, deadline: float) -> None:
+    def _withdraw(self, patience: Patience) -> None:
         """Make sure that the set can never become ready, then abort its uploads."""
-        uploads = {(each.part.key, each.upload_id) for each in self._begun} | set(self._unrecorded)
+        with self._changed:
+            self._is_withdrawn = True
+            uploads = {(each.part.key, each.upload_id) for each in self._begun} | set(self._unrecorded)
+            is_settled = not (self._is_busy or self._unanswered)
         if not self._was_committing:
-            abort_uploads(self._objects, uploads, deadline=deadline)
+            abort_uploads(self._objects, uploads, patience=patience)
             uploads = set()
-            if self._unanswered or self._sending:
+            if not is_settled:
                 # An upload may have been begun whose id never came back, or brought back by a piece that comes late.
                 # The next `open` looks for such, provided that it finds the set open.
                 return
         try:
-            make_void(self._documents, uploads, deadline=deadline)
+            make_void(self._documents, uploads, patience=patience)
         except ObjectChanged:
             # The set is ready after all, or a successor has it: either way its uploads are not ours to abort.
             return
         self._documents.is_unsettled = False
 
-    def _wait_for_pieces(self, deadline: float) -> None:
+    def _wait_for_answers(self) -> None:
+        """Until nothing is on its way: an upload without an id, and a piece that may bring its upload back."""
+        if self._recorder is not None:
+            # After a stop it does not wait for those that it began.
+            self._recorder.join()
         with self._changed:
-            while self._sending and (left := deadline - time.monotonic()) > 0:
-                self._changed.wait(left)
+            while self._is_busy:
+                self._changed.wait()
+
+    @property
+    def _is_busy(self) -> bool:
+        is_recording = self._recorder is not None and self._recorder.is_alive()
+        return is_recording or self._beginning > 0 or self._sending > 0
 
     def _wait_for_uploads(self) -> list[_Outgoing]:
         with self._explained(), self._changed:
@@ -305,11 +317,23 @@ class Publication:
         with self._changed:
             if self._is_closing:
                 return
-            self._unanswered += 1
-        outgoing.upload_id = self._objects.begin_upload(outgoing.part.key, self._set_id)
+            self._beginning += 1
+        key = outgoing.part.key
+        try:
+            outgoing.upload_id = self._objects.begin_upload(key, self._set_id)
+        except BaseException:
+            with self._changed:
+                self._beginning -= 1
+                self._unanswered += 1
+                self._changed.notify_all()
+            raise
         with self._changed:
-            self._unanswered -= 1
-            self._unrecorded.append((outgoing.part.key, outgoing.upload_id))
+            self._beginning -= 1
+            self._unrecorded.append((key, outgoing.upload_id))
+            is_late = self._is_withdrawn
+            self._changed.notify_all()
+        if is_late:
+            self._abort_late(outgoing)
 
     def _open(self, block: list[_Outgoing] | None = None) -> Pending:
         uploads = tuple(replace(each.upload, etags=()) for each in [*self._begun, *(block or [])])
@@ -326,16 +350,27 @@ class Publication:
             with self._changed:
                 self._sending -= 1
                 self._unanswered += 1
+                is_late = self._is_withdrawn
             self._fail(error)
+            if is_late:
+                self._abort_late(outgoing)
             return
         with self._changed:
             self._sending -= 1
+            is_late = self._is_withdrawn
             outgoing.etags[number] = etag
             self._open_pieces -= 1
             if len(outgoing.etags) == outgoing.piece_count:
                 outgoing.path.unlink(missing_ok=True)
                 self._open_bytes -= outgoing.part.byte_count
             self._changed.notify_all()
+        if is_late:
+            self._abort_late(outgoing)
+
+    def _abort_late(self, outgoing: _Outgoing) -> None:
+        """Abort what whoever withdrew the set did not know of, or what a piece has brought back since."""
+        with suppress(ConnectorError):
+            self._objects.abort_upload(outgoing.part.key, outgoing.upload_id)
 
     def _fail(self, error: BaseException) -> None:
         with self._changed:

@@ -12,6 +12,7 @@ from connectors.destinations.s3.documents import Documents, store_manifest
 from connectors.destinations.s3.errors import ObjectChanged
 from connectors.destinations.s3.objects import Objects
 from connectors.destinations.s3.pending import Deletion, Pending, PendingState, Upload
+from connectors.destinations.s3.workers import Patience
 from connectors.faults import FaultPoint, pass_point
 
 
@@ -39,7 +40,7 @@ def carry_out(documents: Documents, pending: Pending) -> None:
     store_manifest(documents, pending.change.applied_to(documents.held, pending.set_id, etags), urgent=True)
 
 
-def make_void(documents: Documents, uploads: Iterable[tuple[str, str]], *, deadline: float | None = None) -> None:
+def make_void(documents: Documents, uploads: Iterable[tuple[str, str]], *, patience: Patience | None = None) -> None:
     """Make sure that nobody can commit the pending set, then abort its uploads, given by key and id.
 
     Raises:
@@ -50,15 +51,15 @@ def make_void(documents: Documents, uploads: Iterable[tuple[str, str]], *, deadl
         # On record until they are aborted, as whoever does that may die of it.
         kept = tuple(Upload(key, upload_id) for key, upload_id in found)
         void = Pending(documents.epoch, "", PendingState.VOID, kept)
-        documents.write_pending(void, urgent=True, deadline=deadline)
-        abort_uploads(documents.objects, found, deadline=deadline)
-    documents.write_pending(Pending(documents.epoch), urgent=True, deadline=deadline)
+        documents.write_pending(void, urgent=True, patience=patience)
+        abort_uploads(documents.objects, found, patience=patience)
+    documents.write_pending(Pending(documents.epoch), urgent=True, patience=patience)
 
 
-def abort_uploads(objects: Objects, uploads: Iterable[tuple[str, str]], *, deadline: float | None = None) -> None:
+def abort_uploads(objects: Objects, uploads: Iterable[tuple[str, str]], *, patience: Patience | None = None) -> None:
     """Abort uploads of a set that nobody can commit."""
     jobs = [partial(objects.abort_upload, key, upload_id) for key, upload_id in uploads]
-    objects.workers.run_all(jobs, urgent=True, deadline=deadline)
+    objects.workers.run_all(jobs, urgent=True, patience=patience)
 
 
 def _publish(objects: Objects, pending: Pending) -> tuple[dict[str, str], int]:

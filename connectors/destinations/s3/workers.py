@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import Future, InvalidStateError
 from concurrent.futures import TimeoutError as NotDoneError
 from contextlib import suppress
+from dataclasses import dataclass, field
 from queue import SimpleQueue
 from typing import TypeVar
 
@@ -24,6 +25,19 @@ _POLL_S = 0.1
 _GRACE_S = 8.0
 #: ... and ends when it has answered nothing for so long.
 _SILENCE_S = 0.7
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long to go on with what nobody has asked to stop: while the store answers.
+
+    Attributes:
+        silence_s: It ends when the store has answered nothing for so long ...
+        began: ... since then, by time.monotonic().
+    """
+
+    silence_s: float
+    began: float = field(default_factory=time.monotonic)
 
 
 class Workers:
@@ -78,16 +92,16 @@ class Workers:
         self._queue.put(lambda: self._do(job, future))
         return future
 
-    def wait(self, future: Future[T], *, urgent: bool = False, deadline: float | None = None) -> T:
+    def wait(self, future: Future[T], *, urgent: bool = False, patience: Patience | None = None) -> T:
         """The result of a job; the job's error is raised here.
 
         Args:
             future: Of the job.
             urgent: As in `submit`.
-            deadline: By time.monotonic(); only for urgent jobs.
+            patience: Ends the wait without a stop too; only for urgent jobs.
 
         Raises:
-            Stopped: The stop came first, or with `urgent`, the store was silent after it.
+            Stopped: The stop came first, or with `urgent`, the store was silent after it; or patience has ended.
         """
         if not urgent:
             return future.result()
@@ -97,15 +111,15 @@ class Workers:
             except NotDoneError:
                 if future.done():
                     raise
-                if self._is_over(deadline):
+                if self._is_over(patience):
                     raise self._stopped() from None
 
-    def run(self, job: Callable[[], T], *, urgent: bool = False, deadline: float | None = None) -> T:
+    def run(self, job: Callable[[], T], *, urgent: bool = False, patience: Patience | None = None) -> T:
         """Have the job done by a thread and wait for it."""
-        return self.wait(self.submit(job, urgent=urgent), urgent=urgent, deadline=deadline)
+        return self.wait(self.submit(job, urgent=urgent), urgent=urgent, patience=patience)
 
     def run_all(
-        self, jobs: Iterable[Callable[[], T]], *, urgent: bool = False, deadline: float | None = None
+        self, jobs: Iterable[Callable[[], T]], *, urgent: bool = False, patience: Patience | None = None
     ) -> list[T]:
         """Have all jobs done side by side; the first error is raised after all of them have ended."""
         futures = [self.submit(job, urgent=urgent) for job in jobs]
@@ -113,7 +127,7 @@ class Workers:
         error: ConnectorError | None = None
         for future in futures:
             try:
-                results.append(self.wait(future, urgent=urgent, deadline=deadline))
+                results.append(self.wait(future, urgent=urgent, patience=patience))
             except Stopped:
                 raise
             except ConnectorError as raised:
@@ -158,9 +172,9 @@ class Workers:
             self._last_answer = time.monotonic()
             self._waiting.discard(future)
 
-    def _is_over(self, deadline: float | None) -> bool:
+    def _is_over(self, patience: Patience | None) -> bool:
         now = time.monotonic()
-        if deadline is not None and now > deadline:
+        if patience is not None and now - max(self._last_answer, patience.began) > patience.silence_s:
             return True
         if self._stopped_at is None:
             return False

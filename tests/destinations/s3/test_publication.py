@@ -17,9 +17,10 @@ from connectors.base import RunReport
 from connectors.destinations.s3.manifest import NewPart, StoredColumn
 from connectors.destinations.s3.objects import PIECE_BYTES
 from connectors.destinations.s3.pending import PENDING_KEY
-from connectors.errors import DestinationError, Fenced
+from connectors.errors import DestinationError, Fenced, Stopped
 from tests.builders import dying_at
 from tests.destinations.s3.store import AFTER, BEFORE, Shelf, part_of
+from tests.runner.plane import wait_until
 from tests.s3_faults import Fault, How, S3Proxy
 
 
@@ -116,6 +117,46 @@ def test_file_whose_upload_is_being_begun_goes_with_its_set(one_shelf: Shelf, s3
         threading.Timer(0.2, held.release).start()
     assert not path.exists()
     assert one_shelf.place.open_uploads() == []
+
+
+def _aborts(proxy: S3Proxy) -> int:
+    return len(proxy.seen("AbortMultipartUpload"))
+
+
+@pytest.mark.parametrize("operation", ["CreateMultipartUpload", "UploadPart"])
+def test_stop_waits_for_what_is_on_its_way_to_the_store(
+    one_shelf: Shelf, s3_proxy: S3Proxy, monkeypatch: pytest.MonkeyPatch, operation: str
+) -> None:
+    monkeypatch.setattr("connectors.destinations.s3.workers._SILENCE_S", 20.0)
+    monkeypatch.setattr("connectors.destinations.s3.workers._GRACE_S", 20.0)
+    table = one_shelf.opened(place=replace(one_shelf.place, endpoint_url=s3_proxy.server.endpoint_url))
+    held = s3_proxy.add(Fault(How.HOLD, operation))
+    with pytest.raises(Stopped), table.publish() as publication:  # noqa: PT012 - the stop comes in between
+        publication.add(one_shelf.file(b"rows"), NewPart("a.parquet", 4))
+        assert held.arrived()
+        table.cancel()
+        threading.Timer(0.2, held.release).start()
+        publication.commit()
+    assert _aborts(s3_proxy) == 1
+    assert one_shelf.place.open_uploads() == []
+
+
+@pytest.mark.parametrize("operation", ["CreateMultipartUpload", "UploadPart"])
+def test_answer_that_comes_after_the_set_was_aborted_leaves_no_upload(
+    one_shelf: Shelf, s3_proxy: S3Proxy, monkeypatch: pytest.MonkeyPatch, operation: str
+) -> None:
+    monkeypatch.setattr("connectors.destinations.s3.workers._SILENCE_S", 0.1)
+    table = one_shelf.opened(place=replace(one_shelf.place, endpoint_url=s3_proxy.server.endpoint_url))
+    held = s3_proxy.add(Fault(How.HOLD, operation))
+    with pytest.raises(Stopped), table.publish() as publication:  # noqa: PT012 - the stop comes in between
+        publication.add(one_shelf.file(b"rows"), NewPart("a.parquet", 4))
+        assert held.arrived()
+        table.cancel()
+        publication.commit()
+    before = _aborts(s3_proxy)
+    held.release()
+    wait_until(lambda: _aborts(s3_proxy) > before, "the late upload to be aborted")
+    wait_until(lambda: one_shelf.place.open_uploads() == [], "no upload to be open")
 
 
 @pytest.mark.parametrize("point", ["after_spool", "before_upload", "after_upload", "before_dest_commit"])
