@@ -11,6 +11,7 @@ import http.client
 import re
 import socket
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
@@ -149,6 +150,8 @@ class S3Proxy:
         self.requests: list[Request] = []
         self._faults: list[Fault] = []
         self._lock = threading.Lock()
+        self._is_quiet = threading.Condition(self._lock)
+        self._under_way = 0
         self._thread = threading.Thread(target=self._listener.serve_forever, args=[0.05], daemon=True)
         self._thread.start()
 
@@ -175,7 +178,26 @@ class S3Proxy:
         """Keep a request and say what is to happen to it."""
         with self._lock:
             self.requests.append(request)
+            self._under_way += 1
             return next((fault for fault in self._faults if fault.takes(request)), None)
+
+    def note_end(self) -> None:
+        """A request that was recorded is over: nothing of it reaches the server any more."""
+        with self._lock:
+            self._under_way -= 1
+            self._is_quiet.notify_all()
+
+    def wait_until_quiet(self, timeout_s: float = 30) -> None:
+        """Wait until all requests that arrived are over, those too that their client has given up long ago."""
+        with self._lock:
+            assert self._is_quiet.wait_for(lambda: not self._under_way, timeout_s), "requests are still under way"
+
+    def wait_until_left(self, timeout_s: float = 30) -> None:
+        """Wait until all that a process which has ended sent is over."""
+        deadline = time.monotonic() + timeout_s
+        while self._listener.has_connections:
+            assert time.monotonic() < deadline, "connections are still open"
+            time.sleep(0.02)
 
     def close(self) -> None:
         """Release what waits, close every connection, and stop listening."""
@@ -214,6 +236,10 @@ class _Listener(ThreadingHTTPServer):
         self._open.discard(request)
         super().shutdown_request(request)
 
+    @property
+    def has_connections(self) -> bool:
+        return bool(self._open)
+
     def close_connections(self) -> None:
         for connection in list(self._open):
             with suppress(OSError):
@@ -234,6 +260,7 @@ class _Handler(BaseHTTPRequestHandler):
         finally:
             if fault is not None:
                 fault.note_arrival()
+            self.server.proxy.note_end()
 
     do_GET = do_HEAD = do_PUT = do_POST = do_DELETE = _handle  # noqa: N815 - the names are given
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import signal
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -23,8 +22,6 @@ _STOPPED = 4
 _SOON_S = 5.0
 #: Rows come at 60 a 0.9 s, which is a chunk.
 _SLOW = 0.015
-#: Within which requests that were held have reached the store.
-_LATE_S = 0.5
 
 
 @pytest.fixture
@@ -124,6 +121,6 @@ def test_store_that_hangs_does_not_hold_a_stopped_run(
     _stop(command)
 
     s3_proxy.clear()
-    time.sleep(_LATE_S)
+    s3_proxy.wait_until_left()
     assert lake.migrate().code == 0
     lake.assert_equal()

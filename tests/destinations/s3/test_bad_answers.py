@@ -186,7 +186,7 @@ def test_stop_does_not_wait_for_a_store_that_hangs(
     assert time.monotonic() - began < 5
     assert [type(error) for error in errors] == [Stopped]
     s3_proxy.clear()
-    time.sleep(0.2)
+    s3_proxy.wait_until_quiet()
     position = one_shelf.opened().manifest.position
     one_shelf.assert_holds(AFTER if position == {"n": 2} else BEFORE, position)
 

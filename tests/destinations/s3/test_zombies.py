@@ -100,7 +100,7 @@ def test_request_that_arrives_long_after_it_was_given_up_changes_nothing(
         one_shelf.fill(table, _LATER, 3)
 
         s3_proxy.clear()
-        _settle(s3_proxy)
+        s3_proxy.wait_until_quiet()
 
         assert one_shelf.place.content() == _LATER
         assert one_shelf.by_manifest() == (_LATER, {"n": 3})
@@ -220,11 +220,3 @@ def test_many_open_at_once_and_one_can_write(one_shelf: Shelf) -> None:
                 one_shelf.fill(table, AFTER, 9)
     one_shelf.fill(newest, BEFORE, 1)
     one_shelf.assert_holds(BEFORE, {"n": 1})
-
-
-def _settle(proxy: S3Proxy) -> None:
-    """Wait until requests that were let go have been answered."""
-    for thread in threading.enumerate():
-        if "process_request_thread" in thread.name:
-            thread.join(0.3)
-    assert proxy.requests
