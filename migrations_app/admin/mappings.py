@@ -17,12 +17,13 @@ from migrations_app.admin.editor.keys import rules_of
 from migrations_app.admin.editor.pages import Editor
 from migrations_app.admin.managing import ManagedElsewhere, origin_of
 from migrations_app.admin.mapping_actions import MappingActions
+from migrations_app.admin.mapping_deleting import MappingDeleting
 from migrations_app.admin.mapping_pages import MappingPages, overview_url
 from migrations_app.admin.secret_fields import SecretFormField
 from migrations_app.admin.specs import SPEC_INLINES, DestinationInline, MappingPartFormSet, SpecInline
 from migrations_app.endpoints_io import part_issues
-from migrations_app.enums import ACTIVE_STATES, Noun
-from migrations_app.models import Mapping, Run, RunEvent, Stream
+from migrations_app.enums import Noun
+from migrations_app.models import Mapping
 from migrations_app.streams import sync_streams
 
 _AT_A_GLANCE = 3
@@ -92,7 +93,7 @@ class MappingForm(forms.ModelForm):  # type: ignore[type-arg]
 
 
 @admin.register(Mapping)
-class MappingAdmin(MappingPages, MappingActions, Editor, ManagedElsewhere, BaseAdmin):
+class MappingAdmin(MappingPages, MappingActions, MappingDeleting, Editor, ManagedElsewhere, BaseAdmin):
     """Jobs: what to copy from where to where, and when."""
 
     form = MappingForm
@@ -174,13 +175,6 @@ class MappingAdmin(MappingPages, MappingActions, Editor, ManagedElsewhere, BaseA
         """Save the lists, then let the streams follow."""
         super().save_related(request, form, formsets, change)
         sync_streams(Mapping.objects.get(pk=form.instance.pk))
-
-    def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Any:
-        """Streams and runs go with their mapping, which nobody may delete while it runs."""
-        objects, counts, permissions, protected = super().get_deleted_objects(objs, request)
-        running = Run.objects.filter(stream__mapping__in=objs, state__in=ACTIVE_STATES)
-        its_own = {model._meta.verbose_name for model in (Stream, Run, RunEvent)}
-        return objects, counts, permissions - its_own, [*protected, *map(str, running)]
 
     def has_run_permission(self, request: HttpRequest) -> bool:
         """Running is a permission of its own."""
