@@ -155,8 +155,14 @@ class Client:
 
         return self._send("write the table's state", request)
 
-    def create_upload(self, key: str, set_id: str) -> str:
-        """Begin a multipart upload and return its id."""
+    def create_upload(self, key: str, set_id: str, is_only_writer: Callable[[], bool]) -> str:
+        """Begin a multipart upload and return its id.
+
+        Args:
+            key: Of the object.
+            set_id: Goes into the object's metadata.
+            is_only_writer: True when nobody else can have begun an upload of that key before it was asked.
+        """
         attempts = 0
 
         def request() -> str:
@@ -167,11 +173,13 @@ class Client:
 
         upload_id = self._send("begin an upload", request)
         if attempts > 1:
-            # An attempt whose answer was lost may have begun one too. Only this writer uploads under this key.
-            # Whoever may not list uploads leaves it to the bucket's own rule.
+            # An attempt whose answer was lost may have begun one too. A newer run looks for such itself, and what is
+            # found here may be its own. Whoever may not list uploads leaves it to the bucket's own rule.
             with suppress(DestinationAuthFailed):
-                for other in self.list_uploads(key):
-                    if other.key == key and other.upload_id != upload_id:
+                found = self.list_uploads(key)
+                others = [each for each in found if each.key == key and each.upload_id != upload_id]
+                if others and is_only_writer():
+                    for other in others:
                         self.abort_upload(key, other.upload_id)
         return upload_id
 

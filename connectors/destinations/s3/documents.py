@@ -82,6 +82,14 @@ class Documents:
             PENDING_KEY, content, self._pending_etag, urgent=urgent, patience=patience
         )
 
+    def is_still_ours(self) -> bool:
+        """False when a newer run may have taken over. For the threads of the store's `workers`."""
+        found = self.objects.peek(MANIFEST_KEY)
+        try:
+            return found is not None and Manifest.parse(found.content).epoch == self.epoch
+        except ValueError:
+            return False
+
     def overtaken(self, error: ConnectorError) -> NoReturn:
         """Say why a condition did not hold: a newer run, or somebody who has no business here.
 

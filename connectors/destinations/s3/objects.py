@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import os
+from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -108,9 +109,19 @@ class Objects:
 
         return self.workers.run(request, urgent=urgent, patience=patience)
 
-    def begin_upload(self, key: str, set_id: str) -> str:
-        """Begin a multipart upload and return its id. For the threads of `workers`."""
-        return self._connected.create_upload(self.prefix + key, set_id)
+    def peek(self, key: str) -> Body | None:
+        """A whole small object, None where there is none. For the threads of `workers`."""
+        return self._read(key)
+
+    def begin_upload(self, key: str, set_id: str, is_only_writer: Callable[[], bool]) -> str:
+        """Begin a multipart upload and return its id. For the threads of `workers`.
+
+        Args:
+            key: Of the part.
+            set_id: Of its set.
+            is_only_writer: True when no newer run had begun to write before it was asked.
+        """
+        return self._connected.create_upload(self.prefix + key, set_id, is_only_writer)
 
     def upload_piece(self, path: Path, key: str, upload_id: str, number: int) -> str:
         """Upload a piece of a local file, counted from 1, and return its etag. For the threads of `workers`."""

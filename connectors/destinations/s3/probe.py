@@ -168,14 +168,14 @@ class _Probe:
 
     def _upload(self) -> Finding:
         key = self._upload_key
-        upload_id = self._client.create_upload(key, "probe")
+        upload_id = self._client.create_upload(key, "probe", lambda: True)
         etag = self._client.upload_piece(key, upload_id, 1, b"probe")
         self._client.complete_upload(key, upload_id, (etag,), None)
         head = self._client.head(key)
         self._client.delete(key, head.etag)
         if head.set_id != "probe":
             return FAILED, "the store does not keep the metadata of uploads, which tells them apart; use another store"
-        self._client.abort_upload(key, self._client.create_upload(key, "probe"))
+        self._client.abort_upload(key, self._client.create_upload(key, "probe", lambda: True))
         return self._uploads_can_be_listed()
 
     def _uploads_can_be_listed(self) -> Finding:

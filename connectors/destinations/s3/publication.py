@@ -320,7 +320,7 @@ class Publication:
             self._beginning += 1
         key = outgoing.part.key
         try:
-            outgoing.upload_id = self._objects.begin_upload(key, self._set_id)
+            outgoing.upload_id = self._objects.begin_upload(key, self._set_id, self._documents.is_still_ours)
         except BaseException:
             with self._changed:
                 self._beginning -= 1

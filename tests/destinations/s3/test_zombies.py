@@ -11,7 +11,7 @@ import pytest
 from connectors.base import Options
 from connectors.destinations.s3.opening import TableState
 from connectors.errors import ConnectorError, Fenced
-from tests.destinations.s3.store import AFTER, BEFORE, SWEEPS, Place, Shelf
+from tests.destinations.s3.store import AFTER, BEFORE, SWEEPS, Place, Shelf, part_of
 from tests.s3_faults import Fault, How, S3Proxy
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
@@ -109,6 +109,27 @@ def test_request_that_arrives_long_after_it_was_given_up_changes_nothing(
         # An upload that the store began so late has no piece, and nobody knows of it.
         one_shelf.place.abort_uploads()
     assert nth > 12
+
+
+def test_upload_that_is_begun_again_takes_none_of_a_successor_with_it(one_shelf: Shelf, s3_proxy: S3Proxy) -> None:
+    """A part that is replaced keeps its key, so both of them upload under it."""
+    one_shelf.fill(one_shelf.opened(), BEFORE, 1)
+    zombie = one_shelf.opened(place=_through(s3_proxy, one_shelf.place), options=_PATIENT)
+    s3_proxy.add(Fault(How.DROP_ANSWER, "CreateMultipartUpload", r"c\.parquet$"))
+    held = s3_proxy.add(Fault(How.HOLD, "CreateMultipartUpload", r"c\.parquet$"))
+    writer = _Writer(one_shelf, zombie, {**BEFORE, "c.parquet": b"c2"}, 2)
+    assert held.arrived()
+
+    successor = one_shelf.opened()
+    with successor.publish() as publication:
+        path = one_shelf.file(b"c3")
+        publication.add(path, one_shelf.new("c.parquet", 2), replaces=part_of(successor, "c.parquet"))
+        one_shelf.wait_until_gone(path)
+        held.release()
+        assert isinstance(writer.end(), Fenced)
+        publication.commit(position={"n": 3})
+
+    one_shelf.assert_holds({**BEFORE, "c.parquet": b"c3"}, {"n": 3})
 
 
 def test_position_of_a_frozen_writer_is_fenced(one_shelf: Shelf, s3_proxy: S3Proxy) -> None:
