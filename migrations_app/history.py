@@ -10,6 +10,7 @@ from uuid import UUID
 
 from django.db import connection
 
+from migrations_app.enums import TriggerKind
 from migrations_app.error_guide import guide_of
 from migrations_app.models import Mapping, Run, Stream
 
@@ -55,7 +56,7 @@ class PastRun:
     """One run, as strips and charts show it.
 
     Attributes:
-        seconds: How long it took, or has taken so far; None before it began.
+        seconds: How long it took; None before it has ended.
         stream_name: Of which stream, where there are several; empty else.
         rows: Rows that it inserted, updated and deleted.
     """
@@ -74,13 +75,17 @@ class PastRun:
     byte_count: int
     reason: str
     error_class: str
-    is_backfill: bool
     stream_name: str = ""
 
     @property
     def cause(self) -> str:
         """What its class of error means, for those who may not see its message; empty for other ends."""
         return guide_of(self.error_class).cause if self.error_class else ""
+
+    @property
+    def is_backfill(self) -> bool:
+        """Whether it read a range again, and not what was due."""
+        return self.trigger == TriggerKind.BACKFILL
 
     @property
     def rows(self) -> int:
@@ -107,7 +112,7 @@ class SchemaChange:
 
 _COLUMNS = (
     *("id", "state", "trigger", "created_at", "started_at", "finished_at"),
-    *("read", "inserted", "updated", "deleted", "byte_count", "reason", "error_class", "request"),
+    *("read", "inserted", "updated", "deleted", "byte_count", "reason", "error_class"),
 )
 
 
@@ -182,10 +187,9 @@ def _changes(rows: Iterable[dict[str, Any]]) -> list[SchemaChange]:
 
 
 def _past(row: dict[str, Any]) -> PastRun:
-    request = row.pop("request")
     began, ended = row["started_at"], row["finished_at"]
     seconds = (ended - began).total_seconds() if began is not None and ended is not None else None
-    return PastRun(**row, seconds=seconds, is_backfill=bool(request))
+    return PastRun(**row, seconds=seconds)
 
 
 def _altered(columns: dict[str, str] | None) -> list[str]:

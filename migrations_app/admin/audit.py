@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from django.apps import apps
 from django.contrib import admin
+from django.contrib.admin.options import IncorrectLookupParameters
+from django.contrib.admin.views.main import ERROR_FLAG
 from django.core.exceptions import PermissionDenied
-from django.http import Http404, HttpRequest, HttpResponse, StreamingHttpResponse
+from django.db.models import QuerySet
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect, StreamingHttpResponse
 from django.http.response import HttpResponseBase
 from django.urls import reverse
 
@@ -32,6 +35,8 @@ _COLUMNS = (
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 _AUTH = ("user", "group")
 _IN_LIST = 3
+_Row = dict[str, Any]
+_Writer = Callable[[Iterator[_Row]], Iterator[str]]
 
 
 class _Echo:
@@ -75,12 +80,12 @@ class AuditEntryAdmin(ReadOnlyAdmin):
     @shown(_VIEW, on_list=True)
     def csv(self, request: HttpRequest) -> HttpResponseBase:
         """The entries that the list shows, for a spreadsheet."""
-        return _download(_csv_lines(self._selected(request)), "text/csv; charset=utf-8", "audit.csv")
+        return self._download(request, _csv_lines, "text/csv; charset=utf-8", "audit.csv")
 
     @shown(_VIEW, on_list=True)
     def json_lines(self, request: HttpRequest) -> HttpResponseBase:
         """The same for programs: an object a line."""
-        return _download(_json_lines(self._selected(request)), "application/x-ndjson", "audit.jsonl")
+        return self._download(request, _json_lines, "application/x-ndjson", "audit.jsonl")
 
     @admin.display(description="when", ordering="at")
     def when(self, entry: AuditEntry) -> Any:
@@ -96,14 +101,15 @@ class AuditEntryAdmin(ReadOnlyAdmin):
         more = f" and {len(keys) - _IN_LIST} more" if len(keys) > _IN_LIST else ""
         return ", ".join(keys[:_IN_LIST]) + more
 
-    def _selected(self, request: HttpRequest) -> Iterator[dict[str, Any]]:
-        entries = self.get_changelist_instance(request).get_queryset(request)
-        sees_rows = request.user.has_perm("migrations_app.view_checkpoint")
-        for entry in entries.iterator(chunk_size=500):
-            row = {name: getattr(entry, name) for name in _COLUMNS} | {"at": entry.at.isoformat()}
-            for name in ("before", "after", "details"):
-                row[name] = None if row[name] is None else visible(row[name], sees_rows=sees_rows)
-            yield row
+    def _download(self, request: HttpRequest, write: _Writer, content_type: str, name: str) -> HttpResponseBase:
+        try:
+            # Before the answer begins: what is wrong with the filters can be told then alone.
+            entries = self.get_changelist_instance(request).queryset
+        except IncorrectLookupParameters:
+            return HttpResponseRedirect(f"{reverse('admin:migrations_app_auditentry_changelist')}?{ERROR_FLAG}=1")
+        rows = _rows(entries, sees_rows=request.user.has_perm("migrations_app.view_checkpoint"))
+        headers = {"Content-Disposition": f'attachment; filename="{name}"', "Cache-Control": "no-store"}
+        return StreamingHttpResponse(write(rows), content_type=content_type, headers=headers)
 
 
 def visible(values: dict[str, Any], *, sees_rows: bool) -> dict[str, Any]:
@@ -136,12 +142,15 @@ def _url_of(entry: AuditEntry) -> str:
     return reverse(f"admin:{app}_{entry.target_type}_change", args=(entry.target_id,))
 
 
-def _download(lines: Iterator[str], content_type: str, name: str) -> HttpResponseBase:
-    headers = {"Content-Disposition": f'attachment; filename="{name}"', "Cache-Control": "no-store"}
-    return StreamingHttpResponse(lines, content_type=content_type, headers=headers)
+def _rows(entries: QuerySet[AuditEntry], *, sees_rows: bool) -> Iterator[_Row]:
+    for entry in entries.iterator(chunk_size=500):
+        row = {name: getattr(entry, name) for name in _COLUMNS} | {"at": entry.at.isoformat()}
+        for name in ("before", "after", "details"):
+            row[name] = None if row[name] is None else visible(row[name], sees_rows=sees_rows)
+        yield row
 
 
-def _csv_lines(rows: Iterator[dict[str, Any]]) -> Iterator[str]:
+def _csv_lines(rows: Iterator[_Row]) -> Iterator[str]:
     writer = csv.writer(_Echo())
     yield str(writer.writerow(_COLUMNS))
     for row in rows:
@@ -153,6 +162,6 @@ def _cell(value: Any) -> str:
     return f"'{text}" if text.startswith(_FORMULA) else text
 
 
-def _json_lines(rows: Iterator[dict[str, Any]]) -> Iterator[str]:
+def _json_lines(rows: Iterator[_Row]) -> Iterator[str]:
     for row in rows:
         yield json.dumps(row, ensure_ascii=False) + "\n"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import copy
 from typing import Any
 
 from django.contrib import admin, messages
@@ -77,11 +78,11 @@ class EndpointAdmin(ManagedElsewhere, TestedAdmin, BaseAdmin):
 
     def clone_row(self, request: HttpRequest, row: Row) -> Done:
         """A second one of another name, secrets included: it says the same place."""
-        copy = type(row)(name=_free_name(row), config=row.config, secrets=row.secrets, last_test=row.last_test)
-        setattr(copy, self.kind.type_key, getattr(row, self.kind.type_key))
-        copy.save()
-        sentence = f"{copy.name} is a copy of {row.name}; change what is to be different, and save."
-        return Done(sentence, to=self.page_of(request, copy), details={"copy": copy.name})
+        made = copy(row)
+        made.pk, made.name, made.sent = None, _free_name(row), None
+        made.save(force_insert=True)
+        sentence = f"{made.name} is a copy of {row.name}; change what is to be different, and save."
+        return Done(sentence, to=self.page_of(request, made), details={"copy": made.name})
 
     @admin.display(description="used by", ordering="mapping_count")
     def used_by(self, row: Any) -> str:

@@ -18,7 +18,7 @@ from migrations_app.models import Mapping, Run, Stream
 class MappingDeleting:
     """The part of the admin class of mappings that asks before it deletes."""
 
-    def get_deleted_objects(self, objs: Any, request: HttpRequest) -> tuple[list[Any], dict[str, str], set[str], Any]:
+    def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Any:
         """Streams and runs go with their mapping, which nobody may delete while it runs: four queries.
 
         Django's own would read each run and name it, which takes minutes where a mapping has 200,000.

@@ -8,6 +8,7 @@ from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
 from django.db import transaction
 from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404
 from django.urls import reverse
 from django.utils.text import Truncator
 
@@ -140,7 +141,7 @@ class RunAdmin(SavedFilters, RunColumns, ReadOnlyAdmin):
         return answer
 
     def _sight(self, request: HttpRequest, run: Run) -> RunSight:
-        whole = Run.objects.select_related("stream__mapping__source", "resumes").get(pk=run.pk)
+        whole = get_object_or_404(Run.objects.select_related("stream__mapping__source", "resumes"), pk=run.pk)
         return RunSight(whole, may_see_values=request.user.has_perm(_SEE_VALUES))
 
     def _context(self, request: HttpRequest, sight: RunSight) -> dict[str, Any]:

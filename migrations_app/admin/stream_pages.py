@@ -68,7 +68,9 @@ class StreamPages:
     def live(self, request: HttpRequest, stream: Stream) -> HttpResponseBase:
         """How it stands now; the whole page is asked for again when a run has begun or ended, or a data check."""
         newest, found = _found(stream.pk)
-        assert found is not None  # noqa: S101 - the address has looked it up
+        if found is None:
+            # It was deleted with its mapping since the address has looked it up.
+            raise Http404
         now = _live(found, newest)
         if request.GET.get("seen") != now["seen"]:
             return HttpResponse(headers={"HX-Refresh": "true"})

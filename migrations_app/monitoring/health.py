@@ -9,7 +9,7 @@ from django.conf import settings
 from django.db import Error, connection
 from django.utils import timezone
 
-from migrations_app.formats import human_seconds
+from migrations_app.formats import counted, human_seconds
 from migrations_app.monitoring import picture
 from migrations_app.monitoring.picture import MESSAGE_KINDS, MIRROR_KINDS, Picture
 from migrations_app.outbox import Clock
@@ -89,7 +89,7 @@ def _queue(seen: Picture) -> Check:
     age_s = seen.age_s(queued.oldest_at)
     if age_s is None:
         return Check("queue", is_fine=True, says="no run waits")
-    says = f"{queued.count} wait, the first for {human_seconds(age_s)}"
+    says = f"{_waiting(queued.count, 'run')}, the first for {human_seconds(age_s)}"
     if 0 < settings.DMS_READY_QUEUE_S < age_s:
         return Check("queue", is_fine=False, says=f"{says}; start more workers, or see what holds them up")
     return Check("queue", is_fine=True, says=says)
@@ -110,5 +110,9 @@ def _notifications(seen: Picture) -> Check:
         told = "; ".join(f"{channel.name}: {channel.problem}" for channel in seen.channels)
         return Check("notifications", is_fine=False, says=told, counts=False)
     waiting = sum(seen.backlogs[kind].count for kind in MESSAGE_KINDS)
-    says = f"{waiting} messages wait" if waiting else "no message waits"
+    says = _waiting(waiting, "message") if waiting else "no message waits"
     return Check("notifications", is_fine=True, says=says, counts=False)
+
+
+def _waiting(count: int, noun: str) -> str:
+    return f"{counted(count, noun)} {'waits' if count == 1 else 'wait'}"

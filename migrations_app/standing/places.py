@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from zoneinfo import ZoneInfo
 
 from connectors import registry
 from migrations_app.models import Checkpoint, Stream
+from migrations_app.zones import zone_named
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +44,8 @@ def moment_in_words(text: str, zone: str) -> str:
     """A moment in ISO 8601 in that time zone, to the minute; one without a zone, or unreadable, as it is."""
     try:
         moment = datetime.fromisoformat(text)
-    except ValueError:
+        if moment.tzinfo is None:
+            return f"{moment:%Y-%m-%d %H:%M}"
+        return f"{moment.astimezone(zone_named(zone)):%Y-%m-%d %H:%M %Z}"
+    except (ValueError, OverflowError):
         return text
-    if moment.tzinfo is None:
-        return f"{moment:%Y-%m-%d %H:%M}"
-    return f"{moment.astimezone(ZoneInfo(zone)):%Y-%m-%d %H:%M %Z}"

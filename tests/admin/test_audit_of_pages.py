@@ -209,6 +209,15 @@ def test_downloads_hold_what_the_list_shows(admin_client: Client) -> None:
     assert [json.loads(line)["after"] for line in lines] == [{"description": "plain"}]
 
 
+@pytest.mark.parametrize("name", ["csv", "json_lines"])
+def test_download_with_a_filter_that_cannot_be_goes_back_to_the_list(admin_client: Client, name: str) -> None:
+    entry()
+
+    answer = admin_client.get(f"{url_of(AuditEntry, name)}?at__gte=yesterday")
+
+    assert (answer.status_code, answer["Location"]) == (302, f"{LOG}?e=1")
+
+
 def test_keys_of_rows_are_hidden_from_who_may_not_see_checkpoints(client: Client) -> None:
     kept = entry(before={"position": "up to key ann@example.org"}, after={"position": "the beginning"})
     user = make_user()

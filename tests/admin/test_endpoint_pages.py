@@ -52,8 +52,10 @@ def test_source_that_is_used_cannot_be_deleted_and_says_by_whom(admin_client: Cl
 
 def test_clone_holds_the_same_secret_under_another_name(admin_client: Client) -> None:
     source = save_mapping().source
+    Source.objects.filter(pk=source.pk).update(max_runs=2)
     answer = admin_client.post(do("source", "clone", source.pk))
     first = Source.objects.get(name=f"{source.name} copy")
+    assert first.max_runs == 2, "what is easy on the server is part of it"
     assert answer["Location"] == url(Source, "change", first.pk)
     assert documents.source_raw(first) == documents.source_raw(source)
     admin_client.post(do("source", "clone", source.pk))

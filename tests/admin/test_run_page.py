@@ -7,7 +7,10 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from django.test import Client
+from django.contrib import admin
+from django.contrib.auth.models import User
+from django.http import Http404
+from django.test import Client, RequestFactory
 from django.utils import timezone
 
 from migrations_app.admin.posting import url_of
@@ -262,3 +265,16 @@ def test_error_card_leads_to_the_end_that_it_came_from(admin_client: Client, err
 def test_list_without_a_run_says_what_leads_to_one(admin_client: Client) -> None:
     assert "There is no run yet" in text_of(admin_client.get(url(Run, "changelist")))
     assert "There is no run yet" not in text_of(admin_client.get(url(Run, "changelist"), {"q": "x"}))
+
+
+def test_run_that_is_deleted_while_it_is_looked_at_is_not_found(rf: RequestFactory) -> None:
+    """Between the two looks of one request: by whoever deletes its mapping."""
+    run = working()
+    run.stream.mapping.delete()
+    request = rf.get("/")
+    request.user = User(is_superuser=True)
+
+    for row in (run, run.stream):
+        pages: Any = admin.site.get_model_admin(type(row))
+        with pytest.raises(Http404):
+            pages.live(request, row)

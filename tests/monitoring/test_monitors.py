@@ -98,7 +98,9 @@ def test_run_that_waits_too_long_is_red(client: Client, settings: Any) -> None:
     Run.objects.filter(pk=run.pk).update(created_at=timezone.now() - timedelta(minutes=16))
     code, checks = ready(client)
     assert (code, checks["queue"]["ok"]) == (503, False)
-    assert "1 wait, the first for 16 min" in checks["queue"]["says"]
+    assert "1 run waits, the first for 16 min" in checks["queue"]["says"]
+    make_run(make_stream("lake"), state=RunState.QUEUED)
+    assert "2 runs wait, the first for 16 min" in ready(client)[1]["queue"]["says"]
     settings.DMS_READY_QUEUE_S = 0
     assert ready(client)[0] == 200
 

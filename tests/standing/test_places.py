@@ -81,3 +81,14 @@ def test_stream_has_a_place_from_its_first_commit_on() -> None:
 
     assert found is not None
     assert (found.words, found.rows) == ("rows with id up to 9", 1234)
+
+
+@pytest.mark.parametrize(
+    ("text", "zone", "said"),
+    [
+        ("2026-11-28T11:10:05+00:00", "Mars/Olympus", "2026-11-28 11:10 UTC"),
+        ("0001-01-01T00:00:00+00:00", "America/New_York", "0001-01-01T00:00:00+00:00"),
+    ],
+)
+def test_zone_or_moment_that_this_system_does_not_know_stops_no_page(text: str, zone: str, said: str) -> None:
+    assert moment_in_words(text, zone) == said
