@@ -32,6 +32,7 @@ from tests.buckets import Bucket, new_bucket
 from tests.collections import Docs, new_docs
 from tests.databases import PgDatabase, new_database
 from tests.s3_faults import S3Proxy, run_proxy
+from tests.together import pytest_xdist_make_scheduler as pytest_xdist_make_scheduler
 
 # How long an example takes says something of the machine, and nothing of what is tested.
 settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])

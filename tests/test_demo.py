@@ -17,8 +17,8 @@ from controlplane.sandbox.keeper import PROJECT_ROOT, read_servers, state_path
 from tests.buckets import Bucket
 from tests.databases import PgDatabase
 
-# A demo of its own servers, twice in a row, on a machine that does other things too; one worker runs it for all tests.
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(600), pytest.mark.xdist_group("demo")]
+# A demo of its own servers, twice in a row, on a machine that does other things too.
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ def lake(directory: Path) -> Bucket:
     return Bucket(servers.s3, LAKE)
 
 
-# For the session: tests of other files run between those of this one, and would have it set up again and again.
+# tests/together.py has one worker run all of these tests.
 @pytest.fixture(scope="session")
 def directory() -> Iterator[Path]:
     """A folder with a space in its name, whose servers are stopped at the end."""

@@ -14,8 +14,7 @@ from tests.api.serving import Service, run_service
 from tests.controlplane.builders import raw_mapping, raw_table
 from tests.databases import new_database
 
-# One worker, so that the services are started once.
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("api_at_once")]
+pytestmark = pytest.mark.slow
 
 _TABLES = 200
 _AT_ONCE = 16
@@ -23,7 +22,7 @@ _AT_ONCE = 16
 
 @pytest.fixture(params=["sqlite", "postgresql"], scope="module")
 def service(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    """A service over one kind of control database; each test has a mapping of its own."""
+    """A service over one kind of control database, in one worker; each test has a mapping of its own."""
     directory = tmp_path_factory.mktemp("service")
     if request.param == "sqlite":
         with run_service(directory) as running:

@@ -22,8 +22,7 @@ from tests.databases import PgDatabase
 
 _DOCUMENTED = (PROJECT / "docs" / "ci.md").read_text()
 
-# One worker, so that the service is started once.
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("api_ci_client")]
+pytestmark = pytest.mark.slow
 
 
 @dataclass

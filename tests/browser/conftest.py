@@ -1,7 +1,7 @@
 """The browser, the service and the pages of the browser tests.
 
 They run in two workers of a parallel test run: the look at every page in one, all others in the other, each one after
-the other on one service, whose control database is as new at the start of each test.
+the other on one service, whose control database is as new at the start of each test. tests/together.py sees to that.
 """
 
 from __future__ import annotations
@@ -27,11 +27,9 @@ PageOf = Callable[..., Page]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Two workers, so that two services are started and neither is long at work; and time for it: pages are slow."""
+    """Time for them: pages are slow."""
     for item in items:
         if item.path.is_relative_to(HERE):
-            group = "browser-pages" if item.path.name == "test_every_page.py" else "browser"
-            item.add_marker(pytest.mark.xdist_group(group))
             item.add_marker(pytest.mark.timeout(180))
             item.add_marker(pytest.mark.slow)
 

@@ -8,6 +8,7 @@ that a fault point has blocked goes on when it gets WAKE.
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import signal
@@ -19,6 +20,7 @@ from typing import Any
 
 import django
 from django.conf import settings
+from django.core.checks import run_checks
 from django.core.management import ManagementUtility, call_command
 from django.db import connections
 
@@ -37,6 +39,10 @@ def main() -> None:
     # What commands import when they need it: most of a second of each child.
     for module in ("connectors.destinations.s3.client", "connectors.destinations.s3.destination"):
         import_module(module)
+    # The checks that some commands begin with import every page, which is most of what such a command costs.
+    run_checks()
+    # Else each child's collector writes to, and so copies, all the memory that it shares with this process.
+    gc.freeze()
     _answer({"ready": True})
     for line in sys.stdin:
         request = json.loads(line)
