@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import statistics
 import subprocess
 import sys
 import time
@@ -21,14 +20,14 @@ _ROOT = Path(__file__).resolve().parents[2]
 
 
 def processor_seconds(client: Client, address: str) -> float:
-    """The processor time that the server takes, which other processes on a busy machine do not lengthen; a median."""
+    """The processor time that the server takes; the least of some, as a busy machine's caches lengthen it too."""
     client.get(address)
     taken = []
     for _ in range(5):
         began = time.process_time()
         assert client.get(address).status_code == 200
         taken.append(time.process_time() - began)
-    return statistics.median(taken)
+    return min(taken)
 
 
 @pytest.mark.slow

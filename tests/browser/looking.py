@@ -34,6 +34,16 @@ def settle(page: Page) -> None:
     page.wait_for_function(_SETTLED)
 
 
+def follow(page: Page, control: Locator) -> None:
+    """Click what leads to another page, and wait until that one has done what it does by itself.
+
+    What it has to click on shows before all of its scripts have come, and does nothing then.
+    """
+    page.evaluate("() => { window.isBehind = true }")
+    control.click()
+    page.wait_for_function(f"() => !window.isBehind && ({_SETTLED})()")
+
+
 #: Alpine has taken the page over, and htmx waits for nothing.
 _SETTLED = """() => document.readyState === 'complete'
     && !document.documentElement.hasAttribute('x-cloak')

@@ -6,7 +6,7 @@ import re
 
 from playwright.sync_api import Page, expect
 
-from tests.browser.looking import NARROW, assert_accessible, at_width, tab_to, visit
+from tests.browser.looking import NARROW, assert_accessible, at_width, follow, tab_to, visit
 from tests.browser.visiting import allowing, sign_in_elsewhere
 from tests.databases import PgDatabase
 from tests.relay import run_relay
@@ -102,14 +102,14 @@ def test_step_shows_as_running_while_the_earlier_ones_stand_as_ok(page: Page, pg
 
 def test_secret_is_never_shown_and_asked_for_again_when_the_host_changes(page: Page, pg_database: PgDatabase) -> None:
     _add(page, pg_database)
-    page.get_by_role("link", name="shop").first.click()
+    follow(page, page.get_by_role("link", name="shop").first)
     password = page.locator("[name=pgsql__password]")
     expect(password).to_have_value("")
     expect(password).to_have_attribute("placeholder", "set; kept when empty")
     page.locator("[name=pgsql__url]").fill("localhost")
     page.get_by_role("button", name=_TEST).click()
     expect(page.locator("#dms-test-answer")).to_contain_text("`url` changed: enter this again")
-    page.get_by_role("button", name="Save", exact=True).click()
+    follow(page, page.get_by_role("button", name="Save", exact=True))
     expect(page.locator("body")).to_contain_text("`url` changed: enter this again")
     page.get_by_label("Environment variable", exact=True).locator("visible=true").check()
     expect(page.locator("[name=pgsql__password]")).to_be_hidden()
@@ -121,8 +121,8 @@ def test_secret_is_never_shown_and_asked_for_again_when_the_host_changes(page: P
 def test_ticked_tables_lead_to_a_mapping_by_the_keyboard(page: Page, pg_database: PgDatabase) -> None:
     pg_database.execute(_SHOP)
     _add(page, pg_database)
-    page.get_by_role("link", name="shop").first.click()
-    page.get_by_role("link", name="Discover tables").click()
+    follow(page, page.get_by_role("link", name="shop").first)
+    follow(page, page.get_by_role("link", name="Discover tables"))
     rows = page.locator("[data-dms-table]")
     expect(rows).to_have_count(4)
     assert_accessible(page)
@@ -160,8 +160,8 @@ def test_schemas_of_a_large_database_are_opened_one_by_one(page: Page, pg_databa
         " EXECUTE format('CREATE TABLE many.t%s (id int PRIMARY KEY)', n); END LOOP; END $$"
     )
     _add(page, pg_database)
-    page.get_by_role("link", name="shop").first.click()
-    page.get_by_role("link", name="Discover tables").click()
+    follow(page, page.get_by_role("link", name="shop").first)
+    follow(page, page.get_by_role("link", name="Discover tables"))
     schema = page.locator("summary").filter(has_text="many")
     expect(schema).to_be_visible()
     rows = page.locator('[data-dms-of="many"]')
@@ -183,10 +183,10 @@ def test_schemas_of_a_large_database_are_opened_one_by_one(page: Page, pg_databa
 def test_source_that_cannot_be_asked_leads_to_its_test(page: Page, pg_database: PgDatabase) -> None:
     _add(page, pg_database)
     pg_database.server.drop_database(pg_database.name)
-    page.get_by_role("link", name="shop").first.click()
-    page.get_by_role("link", name="Discover tables").click()
+    follow(page, page.get_by_role("link", name="shop").first)
+    follow(page, page.get_by_role("link", name="Discover tables"))
     expect(page.locator("#dms-found")).to_contain_text("The database does not exist on the server; check `db_name`")
-    page.get_by_role("link", name="Test its connection").click()
+    follow(page, page.get_by_role("link", name="Test its connection"))
     page.get_by_role("button", name=_TEST).click()
     expect(page.locator("#dms-test-answer")).to_contain_text("sign in failed")
     pg_database.server.create_database(pg_database.name)

@@ -8,7 +8,7 @@ from playwright.sync_api import Page, expect
 from connectors.mapping import dump_yaml, parse_mapping
 from tests.admin.editing import store_ends
 from tests.browser import scenes
-from tests.browser.looking import NARROW, assert_accessible, at_width, tab_to, visit
+from tests.browser.looking import NARROW, assert_accessible, at_width, follow, tab_to, visit
 from tests.browser.site import Site
 from tests.browser.visiting import assert_no_complaints, sign_in_elsewhere
 from tests.builders import make_mapping, make_table
@@ -131,7 +131,7 @@ def test_mistakes_are_shown_at_their_fields_in_what_was_folded_away(
     page.select_option("#id_tables-0-mode", "dumping")
     page.locator("#tables-group summary:visible", has_text="Advanced").click()
     page.fill("#id_tables-0-col_rename", "{'a': 'b'}")
-    page.get_by_role("button", name="Save", exact=True).click()
+    follow(page, page.get_by_role("button", name="Save", exact=True))
     field = page.locator("#id_tables-0-col_rename")
     expect(field).to_be_visible()
     expect(page.locator(".field-col_rename.errors")).to_contain_text("line 1, column 2")

@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import PageOf
-from tests.browser.looking import NARROW, WIDE, assert_accessible, assert_fits, set_width
+from tests.browser.looking import NARROW, WIDE, assert_accessible, assert_fits, follow, set_width, visit
 from tests.browser.people import PASSWORD, Role
 from tests.browser.site import Site
 from tests.browser.visiting import allowing
@@ -39,25 +39,25 @@ def give_password(page: Page, name: str, password: str = PASSWORD) -> None:
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
 def test_second_factor_is_set_up_and_then_asked_for(page_of: PageOf, site: Site, dark: bool) -> None:
     page = page_of(Role.OPERATOR, dark=dark)
-    page.goto("/admin/account/two-factor/")
+    visit(page, "/admin/account/two-factor/")
     look(page)
-    page.get_by_role("button", name="Set it up").click()
+    follow(page, page.get_by_role("button", name="Set it up"))
     code = page.get_by_role("textbox", name="Code")
     expect(code).to_be_visible()
     look(page)
     code.fill(site.call(shown_code, Role.OPERATOR, 0))
-    page.get_by_role("button", name="Turn on").click()
+    follow(page, page.get_by_role("button", name="Turn on"))
     expect(page.get_by_role("heading", name="Your recovery codes")).to_be_visible()
     expect(page.locator("#recovery-codes li")).to_have_count(10)
     look(page)
     page.get_by_role("link", name="I have kept them").click()
     page.wait_for_url(re.compile("/admin/$"))
-    page.goto("/admin/account/two-factor/")
+    visit(page, "/admin/account/two-factor/")
     expect(page.get_by_role("heading", name="It is on")).to_be_visible()
     look(page)
 
     other = page_of(None, dark=dark)
-    other.goto("/admin/")
+    visit(other, "/admin/")
     give_password(other, Role.OPERATOR)
     code = other.get_by_role("textbox", name="Code")
     expect(code).to_be_visible()
@@ -75,7 +75,7 @@ def test_second_factor_is_set_up_and_then_asked_for(page_of: PageOf, site: Site,
 
 def test_too_many_wrong_passwords_are_told_with_the_time_to_wait(page_of: PageOf) -> None:
     page = page_of(None)
-    page.goto("/admin/login/")
+    visit(page, "/admin/login/")
     for _ in range(4):
         give_password(page, "somebody", "wrong")
         expect(page.get_by_text("Name and password do not go together")).to_be_visible()

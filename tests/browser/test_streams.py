@@ -8,7 +8,7 @@ from playwright.sync_api import Page, expect
 from controlplane.sandbox import MongoServer
 from tests.browser import running, scenes
 from tests.browser.conftest import PageOf
-from tests.browser.looking import tab_to
+from tests.browser.looking import follow, tab_to, visit
 from tests.browser.people import Role
 from tests.browser.site import Site
 from tests.browser.visiting import assert_no_complaints
@@ -42,7 +42,7 @@ def run_to_its_end(page: Page) -> None:
 
 def test_stream_is_run_and_its_page_keeps_up(page_of: PageOf, address: str, two_databases: Databases) -> None:
     page = page_of(Role.OPERATOR)
-    page.goto(address)
+    visit(page, address)
     expect(page.get_by_text("Never run")).to_be_visible()
 
     run_to_its_end(page)
@@ -57,14 +57,14 @@ def test_reset_is_typed_and_the_next_run_copies_everything_again(
     page_of: PageOf, address: str, two_databases: Databases
 ) -> None:
     page = page_of(Role.EDITOR)
-    page.goto(address)
+    visit(page, address)
     run_to_its_end(page)
     two_databases[0].execute("UPDATE orders SET note = 'changed'")
 
-    page.get_by_role("link", name="Reset checkpoint").click()
-    page.get_by_role("button", name="Show what it would do").click()
+    follow(page, page.get_by_role("link", name="Reset checkpoint"))
+    follow(page, page.get_by_role("button", name="Show what it would do"))
     expect(page.get_by_text("is not paused; pause it first")).to_be_visible()
-    page.get_by_role("button", name="Pause").click()
+    follow(page, page.get_by_role("button", name="Pause"))
     expect(page.get_by_text("about 100, by the source's own estimate")).to_be_visible()
 
     opener = page.get_by_role("button", name="Reset checkpoint")
@@ -90,7 +90,7 @@ def test_reset_is_typed_and_the_next_run_copies_everything_again(
 
 def test_viewer_sees_the_stream_and_can_do_nothing_to_it(page_of: PageOf, address: str) -> None:
     page = page_of(Role.VIEWER)
-    page.goto(address)
+    visit(page, address)
 
     expect(page.get_by_text("Never run")).to_be_visible()
     for name in ("Run now", "Pause", "Verify"):
@@ -101,7 +101,7 @@ def test_viewer_sees_the_stream_and_can_do_nothing_to_it(page_of: PageOf, addres
 
 def test_mapping_is_cloned_in_a_dialog(page_of: PageOf, address: str) -> None:
     page = page_of(Role.EDITOR)
-    page.goto("/admin/migrations_app/mapping/shop/see/overview/")
+    visit(page, "/admin/migrations_app/mapping/shop/see/overview/")
 
     page.get_by_role("button", name="Clone").click()
     dialog = page.get_by_role("dialog")
@@ -118,7 +118,7 @@ def test_open_mapping_keeps_up_with_runs_that_begin_and_end(page_of: PageOf, sit
     site.call(scenes.save_mapping, "shop", {"tables": [raw_table(), raw_table(table_name="items")]})
     site.call(running.queue_all, "shop")
     page = page_of(Role.OPERATOR)
-    page.goto("/admin/migrations_app/mapping/shop/see/overview/")
+    visit(page, "/admin/migrations_app/mapping/shop/see/overview/")
     expect(page.get_by_role("button", name="Stop all")).to_be_visible()
     expect(page.get_by_role("link", name="Queued (2)")).to_be_visible()
     focused = page.get_by_role("button", name="Verify all")

@@ -94,8 +94,9 @@ def test_two_hosts_share_the_streams_and_run_each_once(postgres_shop: Shop, post
     for name in names:
         shop.add_table(name)
     shop.use(*(table("syncing", name, batch_size=300) for name in names))
-    postgres_hosts.start("host-a")
-    postgres_hosts.start("host-b")
+    for name in ("host-a", "host-b"):
+        # One whose slots are up early could take all of them.
+        postgres_hosts.wait_for_slots(postgres_hosts.start(name))
 
     shop.plane.check("run_migration", "shop", "--queue")
 

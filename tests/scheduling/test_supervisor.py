@@ -19,6 +19,7 @@ from migrations_app import dispatch, hosts, runs, supervisor, ticking
 from migrations_app.enums import TriggerKind
 from migrations_app.models import Run
 from tests.relay import closed_port
+from tests.runner.plane import wait_until
 from tests.scheduling.builders import scheduled
 
 pytestmark = pytest.mark.django_db
@@ -60,7 +61,7 @@ def _killed(watching: supervisor.Supervisor) -> set[str]:
 def test_clusters_that_take_no_work_are_started_anew(idle: supervisor.Supervisor) -> None:
     idle._tend()
 
-    assert _killed(idle) == {ticking.CLUSTER, dispatch.CLUSTER}
+    wait_until(lambda: _killed(idle) == {ticking.CLUSTER, dispatch.CLUSTER}, "both to end")
 
 
 def test_clusters_are_left_alone_while_redis_answers_and_takes_nothing(

@@ -17,6 +17,8 @@ pytestmark = pytest.mark.slow
 #: Rows come at 60 a 0.9 s, which is a chunk.
 _SLOW = 0.015
 _SOON_S = 6.0
+#: A lease lasts a minute: what is on record by then was noticed without it.
+_LONG_BEFORE_ITS_LEASE_ENDS_S = 20.0
 
 
 def _queue(shop: Shop) -> None:
@@ -84,7 +86,9 @@ def test_killed_child_is_recorded_at_once_and_resumed(slow_shop: Shop, hosts: Ho
 
     os.kill(child, signal.SIGKILL)
 
-    hosts.wait_until(lambda: slow_shop.plane.states()[0] == "lost", "the loss to be on record", 2)
+    hosts.wait_until(
+        lambda: slow_shop.plane.states()[0] == "lost", "the loss to be on record", _LONG_BEFORE_ITS_LEASE_ENDS_S
+    )
     assert "killed by SIGKILL" in slow_shop.plane.runs("reason")[0][0]
     arrived = slow_shop.arrived()
     slow_shop.speed_up()
@@ -177,7 +181,7 @@ def test_signal_to_a_child_stops_it(slow_shop: Shop, hosts: Hosts, host: Host) -
 
     os.kill(child, signal.SIGTERM)
 
-    hosts.wait_until(lambda: slow_shop.plane.states()[0] == "stopped", "the stop to be on record", 5)
+    hosts.wait_until(lambda: slow_shop.plane.states()[0] == "stopped", "the stop to be on record")
     assert slow_shop.plane.runs("stop_reason")[0] == ("sigterm",)
     arrived = slow_shop.arrived()
     slow_shop.speed_up()
@@ -220,8 +224,7 @@ def test_child_that_hangs_is_killed_when_its_lease_has_expired(slow_shop: Shop, 
 def test_worker_whose_idle_slots_were_killed_serves_again(shop: Shop, hosts: Hosts) -> None:
     shop.use(table("syncing"))
     host = hosts.start()
-    # Two slots, a pusher and a monitor below the sentinel.
-    hosts.wait_until(lambda: len(host.clusters()["runs"].children(recursive=True)) == 5, "the slots to be up")
+    hosts.wait_for_slots(host)
     time.sleep(1)
     for slot in host.clusters()["runs"].children()[0].children():
         slot.kill()

@@ -109,6 +109,11 @@ class Hosts:
             message = f"{error}\n{logs}\n{runs}"
             raise AssertionError(message) from None
 
+    def wait_for_slots(self, host: Host) -> None:
+        """Wait until a host with the two slots that these tests give it executes what is queued."""
+        # The two, a pusher and a monitor below the sentinel.
+        self.wait_until(lambda: len(host.clusters()["runs"].children(recursive=True)) >= 5, "the slots to be up")
+
     def is_up(self, name: str) -> bool:
         found = self.plane.rows(f"SELECT count(*) FROM migrations_app_heartbeat WHERE name = 'worker:{name}'")
         return found == [(1,)]

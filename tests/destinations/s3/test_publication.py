@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import os
 import threading
-import time
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -279,16 +277,15 @@ def test_uploads_go_on_while_parts_are_produced(one_shelf: Shelf) -> None:
 
 
 def test_no_thread_is_left(one_shelf: Shelf) -> None:
+    # Those of a test before may still wait for a store that hung.
+    of_others = set(threading.enumerate())
     table = one_shelf.opened()
     one_shelf.fill(table, BEFORE, 1)
     with table.publish() as publication:
         publication.add(one_shelf.file(b"b"), NewPart("b.parquet", 1))
     table.close()
-    deadline = time.monotonic() + 5
-    while _own_threads() and time.monotonic() < deadline:
-        time.sleep(0.02)
-    assert _own_threads() == []
 
+    def own() -> set[threading.Thread]:
+        return {each for each in threading.enumerate() if each.name.startswith("dms-s3")} - of_others
 
-def _own_threads() -> list[Any]:
-    return [thread.name for thread in threading.enumerate() if thread.name.startswith("dms-s3")]
+    wait_until(lambda: not own(), "the threads to end")
