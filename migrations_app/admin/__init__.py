@@ -5,10 +5,10 @@ from __future__ import annotations
 from migrations_app.admin import (
     audit,
     endpoints,
+    foreign,
     mappings,
     outbox,
     people,
-    queue,
     runs,
     settings,
     streams,
@@ -19,10 +19,10 @@ from migrations_app.admin import (
 __all__ = [
     "audit",
     "endpoints",
+    "foreign",
     "mappings",
     "outbox",
     "people",
-    "queue",
     "runs",
     "settings",
     "streams",

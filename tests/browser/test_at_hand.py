@@ -61,3 +61,21 @@ def test_log_of_a_run_is_read_without_scrolling_sideways(page: Page, site: Site)
         assert message["y"] > time["y"], "the message is below its time"
         assert message["width"] > 300
         assert_accessible(page)
+
+
+def test_button_that_copies_has_its_own_name_again_after_two_clicks(page: Page, site: Site) -> None:
+    site.call(scenes.save_mapping, "shop", {})
+    run_id = site.call(running.make_working, "shop")
+    site.call(running.fail, run_id)
+    page.clock.install()
+    visit(page, f"/admin/migrations_app/run/{run_id}/change/")
+    page.evaluate("navigator.clipboard.writeText = async () => {}")
+    button = page.locator("[data-dms-copy=run-diagnostics]")
+    label = button.locator("[data-dms-label]")
+
+    button.click()
+    button.click()
+    expect(label).to_have_text("Copied")
+    page.clock.fast_forward(10_000)
+
+    expect(label).to_have_text("Copy diagnostics")

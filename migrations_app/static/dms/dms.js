@@ -128,12 +128,15 @@ const linesOf = (source) => [...source.querySelectorAll("p, li")].map((each) => 
 }).filter(Boolean).join("\n");
 
 // data-dms-copy names the element whose text is copied, line by line with data-dms-copy-lines; the button says that it was.
+const said = new WeakMap();
 const copy = async (button) => {
     const source = document.getElementById(button.dataset.dmsCopy);
     const isByLine = button.dataset.dmsCopyLines !== undefined;
     const text = isByLine ? linesOf(source) : "value" in source ? source.value : source.textContent;
     const label = button.querySelector("[data-dms-label]") || button;
-    const before = label.textContent;
+    // A second click finds what the first one has written there, which is not to stay.
+    const before = said.get(label) || label.textContent;
+    said.set(label, before);
     try {
         await navigator.clipboard.writeText(text);
         label.textContent = "Copied";
