@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 from controlplane.sandbox.process import free_port
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -24,9 +26,10 @@ _START_S = 60
 class Service:
     """A service that is up."""
 
-    port: int
     key: str
     environment: dict[str, str]
+    port: int = 0
+    pid: int = 0
 
     @property
     def url(self) -> str:
@@ -45,6 +48,12 @@ class Service:
         finally:
             connection.close()
 
+    def processor_seconds(self) -> float:
+        """The processor time that its processes have taken since they began."""
+        parent = psutil.Process(self.pid)
+        times = [process.cpu_times() for process in (parent, *parent.children(recursive=True))]
+        return sum(each.user + each.system for each in times)
+
     def manage(self, *arguments: str) -> str:
         """What a command prints."""
         command = [sys.executable, "manage.py", *arguments]
@@ -57,13 +66,15 @@ class Service:
 def run_service(directory: Path, **environment: str) -> Iterator[Service]:
     """Start the service, with a new control database and a token for everything; end it afterwards."""
     given = os.environ | {"DMS_VAR_DIR": str(directory), "DMS_API_RATE": "", "DMS_LOG_LEVEL": "INFO"} | environment
-    service = Service(free_port(), "", given)
+    service = Service("", given)
     service.manage("migrate", "-v0")
     service.key = service.manage("create_token", "tests", "--scope", "all").strip()
+    service.port = free_port()
     command = [sys.executable, "-m", "gunicorn", "controlplane.wsgi", "--bind", f"127.0.0.1:{service.port}"]
     command += ["--workers", "2", "--threads", "4"]
     with (directory / "log").open("wb") as log:
         process = subprocess.Popen(command, cwd=PROJECT, env=given, stdout=log, stderr=log)
+    service.pid = process.pid
     try:
         _wait_for(service, process)
         yield service

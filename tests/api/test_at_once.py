@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -14,7 +13,8 @@ from tests.api.serving import Service, run_service
 from tests.controlplane.builders import raw_mapping, raw_table
 from tests.databases import new_database
 
-pytestmark = pytest.mark.slow
+# One worker, so that the services are started once.
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("api_at_once")]
 
 _TABLES = 200
 _AT_ONCE = 16
@@ -22,7 +22,7 @@ _AT_ONCE = 16
 
 @pytest.fixture(params=["sqlite", "postgresql"], scope="module")
 def service(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    """A service over one kind of control database, in one worker; each test has a mapping of its own."""
+    """A service over one kind of control database; each test has a mapping of its own."""
     directory = tmp_path_factory.mktemp("service")
     if request.param == "sqlite":
         with run_service(directory) as running:
@@ -101,17 +101,13 @@ def test_two_hundred_tables_are_registered_within_two_seconds(service: Service) 
         source=raw_mapping()["source"] | {"url": "192.0.2.1"},
         tables=[raw_table(table_name=f"table_{number}") for number in range(_TABLES)],
     )
-    changed = large | {"tables": [each | {"batch_size": 5} for each in large["tables"]]}
 
-    # The best of some tries each: a busy machine is not the service's doing.
-    tries = [[_seconds(service, name, each) for each in (large, large, changed)] for name in ("one", "two", "three")]
+    seconds = []
+    for change in (large, large, large | {"tables": [each | {"batch_size": 5} for each in large["tables"]]}):
+        # Its own time: whatever else goes on on the machine is not its business.
+        before = service.processor_seconds()
+        status, _, _ = service.ask("PUT", "/mappings/large", change)
+        seconds.append(service.processor_seconds() - before)
+        assert status in {200, 201}
 
-    assert max(min(each) for each in zip(*tries, strict=True)) < 2, tries
-
-
-def _seconds(service: Service, name: str, change: dict[str, Any]) -> float:
-    began = time.monotonic()
-    status, _, _ = service.ask("PUT", f"/mappings/large-{name}", change)
-    seconds = time.monotonic() - began
-    assert status in {200, 201}
-    return seconds
+    assert max(seconds) < 2, seconds
