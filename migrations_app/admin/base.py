@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from django.contrib.admin.views.main import ERROR_FLAG
-from django.core.exceptions import FieldDoesNotExist
+from django.core.exceptions import FieldDoesNotExist, ValidationError
+from django.db.models import ForeignKey
 from django.db.models.constants import LOOKUP_SEP
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.utils.text import capfirst
@@ -56,6 +57,25 @@ class BaseAdmin(NoticesOthers, Audited, WithAddresses, UnfoldAdmin):
         for each in self.get_list_filter(request):
             path = each[0] if isinstance(each, list | tuple) else each
             yield path.partition(LOOKUP_SEP)[0] if isinstance(path, str) else str(getattr(path, "parameter_name", ""))
+
+    def get_changeform_initial_data(self, request: HttpRequest) -> dict[str, Any]:
+        """What the address fills in, without what no row can hold: nothing checks it before it is shown."""
+        return {
+            name: value
+            for name, value in super().get_changeform_initial_data(request).items()
+            if self._can_hold(name, value)
+        }
+
+    def _can_hold(self, name: str, value: Any) -> bool:
+        try:
+            field = self.model._meta.get_field(name)
+            if isinstance(field, ForeignKey):
+                field.target_field.to_python(value)
+        except FieldDoesNotExist:
+            return True
+        except ValidationError:
+            return False
+        return True
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         """A list is called by what it lists, where Django asks to select one to change."""

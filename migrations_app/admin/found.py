@@ -58,7 +58,7 @@ class TableRow:
     @property
     def is_tickable(self) -> bool:
         """Whether a mapping can copy it."""
-        return self.table.may_read
+        return not choosing.obstacle_of(self.table)
 
     @property
     def is_plain(self) -> bool:

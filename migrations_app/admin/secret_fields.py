@@ -65,6 +65,8 @@ class SecretInput(forms.Widget):
             "variable": shown.removeprefix(secrets.REFERENCE_PREFIX),
             "by_reference": bool(shown),
             "is_set": self.is_set,
+            # Only a form that was refused renders what was entered.
+            "is_dropped": bool(value) and not entered,
         }
         return mark_safe(render_to_string("parts/secret_input.html", context))  # noqa: S308 - Django escaped it
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -29,7 +29,7 @@ from migrations_app.enums import TriggerKind
 from migrations_app.models import Run
 from migrations_app.owner import Owner
 from migrations_app.plans import Plan
-from migrations_app.verbs.keys import has_whole_number_key, read_key
+from migrations_app.verbs.keys import Key, leading_whole_numbers, read_key
 
 #: The key of Run.request under which the selection stands.
 REQUEST_KEY = "backfill"
@@ -109,8 +109,8 @@ def parse_selection(
     selection = Selection(
         from_key=read_key("from_key", from_key, planned),
         to_key=read_key("to_key", to_key, planned),
-        since=_time("since", since, timezone),
-        until=_time("until", until, timezone),
+        since=_time("since", since, timezone, min),
+        until=_time("until", until, timezone, max),
     )
     if selection.is_by_key == selection.is_by_time:
         message = "give a range of keys (from_key, to_key) or a range of bookmarks (since, until), and one of the two"
@@ -188,21 +188,38 @@ def _check_order(selection: Selection, planned: Sequence[Plan]) -> None:
     if since is not None and until is not None and until < since:
         raise MappingError([Issue(("until",), "is before the beginning of the range; exchange the two")])
     first, last = selection.from_key, selection.to_key
-    if (
-        first
-        and last
-        and all(has_whole_number_key(plan.stream.spec) for plan in planned)
-        and int(last[0]) < int(first[0])
-    ):
+    if first and last and any(_is_below(plan.stream.spec, last, first) for plan in planned):
         raise MappingError([Issue(("to_key",), "is below the lowest key of the range; exchange the two")])
 
 
-def _time(name: str, text: str | None, timezone: str) -> datetime | None:
+def _is_below(spec: Spec, key: Key, other: Key) -> bool:
+    """Whether a key comes before another one for certain: by the whole numbers that it begins with."""
+    count = leading_whole_numbers(spec)
+    return [int(part) for part in key[:count]] < [int(part) for part in other[:count]]
+
+
+def _time(
+    name: str, text: str | None, timezone: str, choose: Callable[[Iterable[datetime]], datetime]
+) -> datetime | None:
+    """A time as people write it.
+
+    Args:
+        name: Of the field that it was given in.
+        text: As it was written; None when it was not given.
+        timezone: Of a time that names none.
+        choose: One of two: where a clock is set back an hour of it comes twice, and the range is to hold both.
+
+    Raises:
+        MappingError: It cannot be read.
+    """
     if text is None:
         return None
     try:
         moment = datetime.fromisoformat(text)
-        return moment if moment.tzinfo is not None else pytz.timezone(timezone).localize(moment)
+        if moment.tzinfo is not None:
+            return moment
+        zone = pytz.timezone(timezone)
+        return choose(zone.localize(moment, is_dst=is_dst) for is_dst in (True, False))
     except (ValueError, OverflowError) as error:
         message = "expected a time in ISO 8601, such as 2026-01-31T18:00:00+05:30"
         raise MappingError([Issue((name,), message)]) from error

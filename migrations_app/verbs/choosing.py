@@ -6,11 +6,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from connectors.mapping import Mode
+from pydantic import TypeAdapter, ValidationError
+
+from connectors.mapping import EVERY_TABLE, Mode
+from connectors.mapping.fields import TableName
 from connectors.verbs import BookmarkCandidate, FoundTable
 
 _KEPT = ("table_name", "collection_name", "cron", "fields")
 _PLAIN_KINDS = frozenset({"table", "partitioned table", "collection"})
+_TABLE_NAME: TypeAdapter[str] = TypeAdapter(TableName)
 
 
 class NoDraftError(ValueError):
@@ -47,8 +51,27 @@ def is_table(table: FoundTable) -> bool:
 
 
 def is_plain(table: FoundTable) -> bool:
-    """True for what "all of a schema" stands for: tables that can be read, no views."""
-    return table.may_read and table.kind in _PLAIN_KINDS
+    """True for what "all of a schema" stands for: tables that can be copied, no views."""
+    return not obstacle_of(table) and table.kind in _PLAIN_KINDS
+
+
+def obstacle_of(table: FoundTable) -> str:
+    """Why a table cannot be copied, and what to do; empty when it can."""
+    if not table.may_read:
+        return f"the user may not read it; {remedy_of_rights(table)}"
+    if is_table(table) and not _can_be_named(table.table_name):
+        return (
+            "a mapping cannot write its name, which has a dot, or a space at an end; rename it, or copy a view of it"
+            " that has a plain name in a schema that has one"
+        )
+    return ""
+
+
+def _can_be_named(table_name: str) -> bool:
+    try:
+        return _TABLE_NAME.validate_python(table_name) != EVERY_TABLE
+    except ValidationError:
+        return False
 
 
 def spec_of(table: FoundTable, choice: Choice) -> dict[str, Any]:
@@ -90,8 +113,8 @@ def specs_of(found: Iterable[FoundTable], choices: Mapping[str, Choice]) -> list
     for name, table in by_name.items():
         if name not in choices:
             continue
-        if not table.may_read:
-            message = f"{name} cannot be read; {remedy_of_rights(table)}, then ask the source again"
+        if obstacle := obstacle_of(table):
+            message = f"{name} cannot be copied: {obstacle}, then ask the source again"
             raise NoDraftError(message)
         if (other := taken.get(table.name)) is not None:
             message = (
@@ -107,8 +130,8 @@ def specs_of(found: Iterable[FoundTable], choices: Mapping[str, Choice]) -> list
 def warnings_of(table: FoundTable) -> list[str]:
     """What to know before a table is ticked."""
     found = []
-    if not table.may_read:
-        found.append(f"the user may not read it; {remedy_of_rights(table)}")
+    if obstacle := obstacle_of(table):
+        found.append(obstacle)
     if table.kind not in _PLAIN_KINDS:
         found.append(f"a {table.kind}: its rows come from elsewhere, and changes in them cannot be followed")
     elif table.may_read and not table.primary_key:

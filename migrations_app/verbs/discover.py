@@ -14,6 +14,7 @@ from connectors.waiting import Overdue, within
 from migrations_app import mapping_io
 from migrations_app.endpoints_io import SOURCE
 from migrations_app.models import Mapping, Source
+from migrations_app.verbs import choosing
 from migrations_app.verbs.connections import load
 
 #: A page, or a program, waits for the answer.
@@ -81,8 +82,8 @@ def as_dict(table: FoundTable) -> dict[str, Any]:
 def _why_left_out(table: FoundTable, taken: dict[str, dict[str, Any]]) -> str:
     if table.kind not in _COPIED_KINDS:
         return f"it is a {table.kind}, whose rows come from elsewhere"
-    if not table.may_read:
-        return "the user may not read it; GRANT SELECT"
+    if obstacle := choosing.obstacle_of(table):
+        return obstacle
     if table.name in taken:
         return f"{taken[table.name]['table_name']} has the same name at the destination; copy it to another schema"
     return ""

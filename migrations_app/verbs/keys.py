@@ -8,6 +8,7 @@ import uuid
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from datetime import datetime
+from itertools import takewhile
 
 from connectors.mapping import CollectionSpec, Issue, MappingError, TableSpec
 from connectors.mapping.enums import KeyType
@@ -68,6 +69,11 @@ def how_to_write(spec: Spec) -> str:
 def has_whole_number_key(spec: Spec) -> bool:
     """Whether rows are told apart by one whole number."""
     return tuple(_types(spec)) == (KeyType.INT,)
+
+
+def leading_whole_numbers(spec: Spec) -> int:
+    """How many columns of the key are whole numbers, up to the first that is none."""
+    return len(list(takewhile(lambda datatype: datatype is KeyType.INT, _types(spec))))
 
 
 def _parsed(name: str, text: str) -> Key:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +15,7 @@ from connectors import mapping as contract
 from connectors.mapping.address import parse_address
 from connectors.mapping.env import is_reference
 from connectors.mapping.fields import has_userinfo
-from connectors.mapping.files import MAX_PASTED_BYTES, load_text
+from connectors.mapping.files import MAX_PASTED_BYTES, Loaded, load_text
 from connectors.mapping.masks import PLACE_KEYS
 from connectors.mapping.sketch import ENDINGS, sketch
 from connectors.mapping.source import DEFAULT_PGSQL_PORT
@@ -83,7 +84,7 @@ def read(text: str, form: str = "", *, mapping_id: str = "") -> Pasted:
         raise _refused(
             (), f"is larger than {most}, the most that a page reads; import its file by ./run manage import_mapping"
         )
-    loaded = load_text(text, f"text.{ENDINGS.get(form) or ENDINGS[form_of(text)]}")
+    loaded = _load(text, form)
     raw = loaded.data
     missing: list[Missing] = []
     notes = list(loaded.warnings)
@@ -103,6 +104,24 @@ def read(text: str, form: str = "", *, mapping_id: str = "") -> Pasted:
     if raw.get("redis") is not None:
         notes.append("redis was left out, as its secrets are not in a text; enter it under Kafka")
     return Pasted(draft, tuple(missing), tuple(notes))
+
+
+def _load(text: str, form: str) -> Loaded:
+    """Load a text; a dictionary by itself, as Python writes it, is the mapping.
+
+    Raises:
+        MappingError: It cannot be read.
+    """
+    is_dictionary = text.lstrip().startswith("{")
+    if form == "python" and is_dictionary:
+        text = f"mapping = {text.lstrip()}"
+    try:
+        return load_text(text, f"text.{ENDINGS.get(form) or ENDINGS[form_of(text)]}")
+    except contract.MappingError:
+        if is_dictionary and not form:
+            with suppress(contract.MappingError):
+                return load_text(f"mapping = {text.lstrip()}", f"text.{ENDINGS['python']}")
+        raise
 
 
 def form_of(text: str) -> str:

@@ -93,9 +93,22 @@ def describe(plan: Plan, *, to_key: tuple[str, ...] | None = None, release: bool
             f"the next run reads the rows with keys above {', '.join(to_key)} again; rows up to it count as copied,"
             " whether they are or not"
         )
+        if _is_ahead(plan, stored, position):
+            consequence += (
+                "; that key lies ahead of where the stream stands, so only a backfill or a change of theirs brings the"
+                " rows in between"
+            )
         return Reset(
             plan.stream.unique_id, before, source.describe_position(position), consequence, position, release, stored
         )
+
+
+def _is_ahead(plan: Plan, stored: Position | None, position: Position) -> bool:
+    """Whether a new position leaves out rows that the next run would read otherwise."""
+    here, there = (stored or {}).get("safe_key"), position.get("safe_key")
+    if here is None or there is None or not has_whole_number_key(plan.stream.spec):
+        return False
+    return int(there) > int(here)
 
 
 def why_no_key(spec: Spec, stored: Position | None) -> str:

@@ -69,6 +69,19 @@ def test_an_export_that_is_pasted_and_saved_is_exported_the_same(dump: Any) -> N
     assert stored == parse_mapping(raw)
 
 
+@pytest.mark.parametrize("text_format", ["", "python"])
+def test_dictionary_by_itself_is_read_as_python_writes_it(text_format: str) -> None:
+    raw = raw_mapping()
+    store_ends(raw)
+    client = editor()
+
+    found = opened(client, paste(client, f"\n  {raw!r}\n", text_format=text_format))
+
+    assert posted(found)["tables-0-table_name"] == raw["tables"][0]["table_name"]
+    refused = paste(client, '{"source": 1,', text_format=text_format).content.decode()
+    assert "is no valid" in refused
+
+
 def test_a_text_fills_a_stored_mapping_and_takes_away_what_it_does_not_have() -> None:
     save_mapping(tables=[raw_table(), raw_table(table_name="b")])
     client = editor()

@@ -11,7 +11,7 @@ from pytest_django import DjangoAssertNumQueries
 
 from migrations_app import documents, secrets
 from migrations_app.enums import RunState
-from migrations_app.models import AuditEntry, Destination, Source, StreamTotals
+from migrations_app.models import AuditEntry, Destination, Mapping, Source, StreamTotals
 from tests.admin.ends import do, person, see, shown_by
 from tests.controlplane.builders import make_run, raw_table
 from tests.controlplane.pages import save_mapping, url
@@ -191,3 +191,23 @@ def test_list_asks_as_many_queries_for_many_as_for_few(
         page = admin_client.get(reverse("admin:migrations_app_source_changelist")).content.decode()
     assert "1 mapping" in page
     assert "not tested" in page
+
+
+def test_secret_of_a_form_that_is_refused_is_asked_for_again(admin_client: Client) -> None:
+    Source.objects.create(name="shop", source_type="pgsql", config={"url": "a.example", "db_name": "x"})
+    form = {"source_type": "pgsql", "pgsql__url": "a.example", "pgsql__db_name": "x", "pgsql__username": "u"}
+    address = url(Source, "add")
+    sentence = "no page gives a secret back: enter it again."
+
+    refused = admin_client.post(address, form | {"name": "shop", "pgsql__password": "typed"}).content.decode()
+    assert "already exists" in refused
+    assert refused.count(sentence) == 1
+    assert "typed" not in refused
+    by_reference = admin_client.post(address, form | {"name": "shop", "pgsql__password": "env:PW"}).content.decode()
+    assert sentence not in by_reference
+    assert sentence not in admin_client.get(address).content.decode()
+
+
+@pytest.mark.parametrize("given", ["abc", "", "99", "1e3"])
+def test_form_opens_whatever_its_address_fills_in(admin_client: Client, given: str) -> None:
+    assert admin_client.get(url(Mapping, "add"), {"source": given, "enabled": given}).status_code == 200

@@ -106,9 +106,12 @@ def test_last_runs_are_drawn_and_told() -> None:
     stream = make_stream()
     for n, state in enumerate(["succeeded", "succeeded", "failed"]):
         at = timezone.now() - timedelta(hours=3 - n)
-        make_run(stream, state=state, created_at=at, started_at=at, finished_at=at + timedelta(seconds=90), inserted=77)
+        times = {"created_at": at - timedelta(days=7), "started_at": at, "finished_at": at + timedelta(seconds=90)}
+        make_run(stream, state=state, inserted=77, **times)
 
     shown = page_of(stream)
+    queued = [run.created_at.isoformat() for run in stream.runs.all()]
+    assert not any(moment in shown for moment in queued), "a run has not begun when it is queued"
 
     assert "The last 3 runs, the newest to the right: 2 succeeded, 1 failed." in shown
     assert shown.count('class="dms-is-succeeded"') == 2

@@ -301,6 +301,14 @@ def test_reset_to_a_key_reads_what_is_above_it(databases: Databases, stream: Str
     assert there == [95]
 
 
+def test_reset_to_a_key_that_lies_ahead_says_what_is_left_out(stream: Stream, client: Client) -> None:
+    stands = int(Checkpoint.objects.get().position["safe_key"])
+    sentence = "that key lies ahead of where the stream stands"
+
+    assert sentence in see(client, stream, "resetting", how="key", to_key=str(stands + 1))
+    assert sentence not in see(client, stream, "resetting", how="key", to_key=str(stands))
+
+
 def test_released_table_has_no_owner(databases: Databases, stream: Stream, client: Client) -> None:
     post(client, stream, "pause")
 

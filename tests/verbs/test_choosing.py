@@ -12,6 +12,7 @@ from migrations_app.verbs.choosing import (
     Choice,
     NoDraftError,
     bookmark_words,
+    is_plain,
     modes_of,
     spec_of,
     specs_of,
@@ -132,6 +133,20 @@ def test_what_is_gone_or_may_not_be_read_is_refused_with_what_to_do() -> None:
     hidden = found("Orders", "sales", may_read=False)
     with pytest.raises(NoDraftError, match=r'SELECT ON sales\."Orders"'):
         specs_of([hidden], {"sales.Orders": Choice()})
+
+
+@pytest.mark.parametrize("table", [found("c", "a.b"), found("a.b", "sales"), found("*"), found("orders ")])
+def test_table_that_no_mapping_can_name_is_not_offered_and_refused_with_what_to_do(table: FoundTable) -> None:
+    assert not is_plain(table)
+    assert "copy a view of it" in warnings_of(table)[0]
+    with pytest.raises(NoDraftError, match="a mapping cannot write its name"):
+        specs_of([table], {table.table_name: Choice()})
+
+
+@pytest.mark.parametrize("table", [found("Ünï 表", "Odd x"), found('we"ird'), found("a.b")])
+def test_odd_name_that_a_mapping_can_write_is_offered(table: FoundTable) -> None:
+    assert is_plain(table)
+    assert specs_of([table], {table.table_name: Choice()})
 
 
 def test_modes_fit_what_there_is() -> None:

@@ -13,7 +13,7 @@ from connectors.verbs import FoundTable
 from migrations_app.formats import human_bytes
 from migrations_app.management.listing import write_rows
 from migrations_app.management.selecting import refusing
-from migrations_app.verbs import discover
+from migrations_app.verbs import choosing, discover
 
 
 class Command(BaseCommand):
@@ -74,7 +74,6 @@ def _field_rows(table: FoundTable) -> list[tuple[str, ...]]:
 
 def _row(table: FoundTable) -> tuple[str, ...]:
     spec = table.proposal.spec
-    reason = table.proposal.reason if table.may_read else "the user may not read it; GRANT SELECT"
     return (
         table.table_name,
         table.kind,
@@ -83,5 +82,5 @@ def _row(table: FoundTable) -> tuple[str, ...]:
         ", ".join(table.primary_key) or "-",
         str(spec.get("bookmark") or "-"),
         spec["mode"],
-        reason,
+        choosing.obstacle_of(table) or table.proposal.reason,
     )
