@@ -22,7 +22,7 @@ from migrations_app.admin.secret_fields import SecretFormField
 from migrations_app.admin.specs import SPEC_INLINES, DestinationInline, MappingPartFormSet, SpecInline
 from migrations_app.endpoints_io import part_issues
 from migrations_app.enums import ACTIVE_STATES, Noun
-from migrations_app.models import Mapping, Run, RunEvent, Stream
+from migrations_app.models import Mapping, Run, Stream
 from migrations_app.streams import sync_streams
 
 _AT_A_GLANCE = 3
@@ -176,11 +176,19 @@ class MappingAdmin(MappingPages, MappingActions, Editor, ManagedElsewhere, BaseA
         sync_streams(Mapping.objects.get(pk=form.instance.pk))
 
     def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Any:
-        """Streams and runs go with their mapping, which nobody may delete while it runs."""
-        objects, counts, permissions, protected = super().get_deleted_objects(objs, request)
-        running = Run.objects.filter(stream__mapping__in=objs, state__in=ACTIVE_STATES)
-        its_own = {model._meta.verbose_name for model in (Stream, Run, RunEvent)}
-        return objects, counts, permissions - its_own, [*protected, *map(str, running)]
+        """Streams and runs go with their mapping, which nobody may delete while it runs.
+
+        They are counted and not listed, as Django does: they may be many thousands, and lines of a log name keys.
+        """
+        chosen = [each.pk for each in objs]
+        runs = Run.objects.filter(stream__mapping__in=chosen)
+        counts = {
+            Mapping._meta.verbose_name_plural: len(chosen),
+            Stream._meta.verbose_name_plural: Stream.objects.filter(mapping__in=chosen).count(),
+            Run._meta.verbose_name_plural: runs.count(),
+        }
+        kept = {Mapping._meta.verbose_name for each in objs if not self.has_delete_permission(request, each)}
+        return [str(each) for each in objs], counts, kept, list(map(str, runs.filter(state__in=ACTIVE_STATES)))
 
     def has_run_permission(self, request: HttpRequest) -> bool:
         """Running is a permission of its own."""
