@@ -126,6 +126,8 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     "controlplane.monitors.Monitors",
     "django.middleware.security.SecurityMiddleware",
+    "controlplane.policy.ContentPolicy",
+    "controlplane.sizes.Sizes",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",

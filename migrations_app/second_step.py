@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from typing import Any
 
 import django_otp
@@ -54,10 +55,11 @@ class SecondStep:
             return self._get_response(request)
         if request.session.get(_OWES_CODE):
             _make_stranger(request)
+        elif has_device(user):
+            # It was set up in another session, or there was none yet when this one began.
+            owe_code(request)
         elif is_required_of(user) and request.path not in [reverse(name) for name in _OPEN]:
-            if has_device(user):
-                owe_code(request)
-            elif request.path.startswith(_API):
+            if request.path.startswith(_API):
                 _make_stranger(request)
             else:
                 return redirect("two_factor")
@@ -165,8 +167,12 @@ def new_recovery_codes(user: Any) -> list[str]:
     codes = [new_recovery_code() for _ in range(_RECOVERY_CODES)]
     digests = digests_of(map(bare, codes))
     with transaction.atomic():
-        RecoveryDevice.objects.filter(user=user.pk).delete()
-        device = RecoveryDevice.objects.create(user=user, name="recovery")
+        # The device stays: a session may have been let in by a code of it.
+        found = RecoveryDevice.objects.filter(user=user.pk).order_by("pk").first()
+        device = found or RecoveryDevice(user=user, name="recovery")
+        device.throttle_reset(commit=False)
+        device.save()
+        device.codes.all().delete()
         RecoveryCode.objects.bulk_create(RecoveryCode(device=device, digest=digest) for digest in digests)
     return codes
 
@@ -185,7 +191,9 @@ def remove(user: Any) -> bool:
 
 
 def note_sign_in(request: HttpRequest, user: Any, **_: Any) -> None:
-    """A password was shown: who has a second factor owes a code from here on."""
+    """A password was shown: who has a second factor owes a code from here on. The session's time begins."""
+    # A moment, where Django counts anew whenever something is put into the session.
+    request.session.set_expiry(timezone.now() + timedelta(seconds=settings.SESSION_COOKIE_AGE))
     if has_device(user):
         request.session[_OWES_CODE] = True
 

@@ -31,13 +31,7 @@ def two_factor(request: HttpRequest) -> HttpResponseBase:
     if not admin.site.has_permission(request):
         return redirect("admin:index")
     user: Any = request.user
-    if second_step.has_device(user):
-        if user.is_verified():
-            return _kept(request)
-        # It was set up in another session: this one has not shown a code yet.
-        second_step.owe_code(request)
-        return redirect("two_factor")
-    return _setting_up(request)
+    return _kept(request) if second_step.has_device(user) else _setting_up(request)
 
 
 def change_password(request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:

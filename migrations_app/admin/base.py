@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.contrib.admin.views.main import ERROR_FLAG
 from django.core.exceptions import FieldDoesNotExist, ValidationError
+from django.db import DataError
 from django.db.models import ForeignKey
 from django.db.models.constants import LOOKUP_SEP
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
@@ -30,7 +32,16 @@ else:
 #: Ways of asking that can take for ever on one row: SQLite tries them by Python's `re`, which stops the whole process.
 _ENDLESS = frozenset({"regex", "iregex"})
 
-__all__ = ["BaseAdmin", "BaseStackedInline", "BaseTabularInline", "ReadOnlyAdmin"]
+__all__ = ["BaseAdmin", "BaseStackedInline", "BaseTabularInline", "ReadOnlyAdmin", "is_key_of"]
+
+
+def is_key_of(model: Any, text: str) -> bool:
+    """Whether a row of the model could have the text as its key."""
+    try:
+        model._meta.pk.clean(text, None)
+    except ValidationError:
+        return False
+    return True
 
 
 class BaseAdmin(NoticesOthers, Audited, WithAddresses, UnfoldAdmin):
@@ -79,11 +90,19 @@ class BaseAdmin(NoticesOthers, Audited, WithAddresses, UnfoldAdmin):
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         """A list is called by what it lists, where Django asks to select one to change."""
+        # As Django answers what else cannot be looked for.
+        refused = HttpResponseRedirect(f"{request.path}?{ERROR_FLAG}=1")
+        # PostgreSQL has no text with it.
         if any("\0" in value for values in request.GET.lists() for value in values[1]):
-            # PostgreSQL has no text with it. As Django answers what else cannot be looked for.
-            return HttpResponseRedirect(f"{request.path}?{ERROR_FLAG}=1")
+            return refused
+        if not all(is_key_of(self.model, each) for each in request.POST.getlist(ACTION_CHECKBOX_NAME)):
+            return refused
         title = capfirst(self.model._meta.verbose_name_plural)
-        return super().changelist_view(request, {"title": title} | (extra_context or {}))
+        try:
+            return super().changelist_view(request, {"title": title} | (extra_context or {}))
+        except (OverflowError, DataError):
+            # A number that no column holds: SQLite's client says the one, PostgreSQL the other.
+            return refused
 
 
 class ReadOnlyAdmin(BaseAdmin):

@@ -17,7 +17,7 @@ from migrations_app.admin.editor import opening
 from migrations_app.admin.found import Catalog
 from migrations_app.admin.pages import fragment, page
 from migrations_app.admin.posting import posted, shown, url_of
-from migrations_app.audit import actor_of, record
+from migrations_app.audit import Actor, actor_of
 from migrations_app.models import Destination, Mapping, Source
 from migrations_app.verbs import choosing, registering
 from migrations_app.verbs.choosing import NoDraftError
@@ -27,6 +27,8 @@ _MAY_LOOK = "migrations_app.test_connection"
 #: The editor shows a form for each; for more there is `*`.
 MAX_SPECS = 200
 _MAX_ID = 100
+#: Of a place in a list; Python reads no number of thousands of them.
+_MOST_DIGITS = 10
 
 
 class DiscoveringAdmin:
@@ -101,10 +103,9 @@ class DiscoveringAdmin:
             if mapping is None:
                 message = "choose the mapping that is to copy the tables, too"
                 raise NoDraftError(message)
-            names = _extend(mapping, _specs_key(row), _specs(request, row))
+            _extend(mapping, _specs_key(row), _specs(request, row), by=actor_of(request))
         except NoDraftError as error:
             return _refused(request, error)
-        record(actor_of(request), "extend", mapping, details={"added": names})
         return _gone_to(reverse("admin:migrations_app_mapping_change", args=(mapping.pk,)))
 
 
@@ -151,8 +152,8 @@ def _specs(request: HttpRequest, row: Source) -> list[dict[str, Any]]:
     return specs
 
 
-def _extend(mapping: Mapping, specs_key: str, specs: list[dict[str, Any]]) -> list[str]:
-    """Add what the mapping does not copy yet; the names of that.
+def _extend(mapping: Mapping, specs_key: str, specs: list[dict[str, Any]], *, by: Actor) -> None:
+    """Add what the mapping does not copy yet.
 
     Raises:
         NoDraftError: It copies all of it already, or it does not go together.
@@ -167,12 +168,11 @@ def _extend(mapping: Mapping, specs_key: str, specs: list[dict[str, Any]]) -> li
             raise NoDraftError(message)
         raw[specs_key] = [*raw[specs_key], *added]
         parsed = registering.read(mapping.pk, raw)
-        registering.register(Wanted(mapping.pk, raw, parsed), Conditions())
+        registering.register(Wanted(mapping.pk, raw, parsed), Conditions(), by=by)
     except contract.MappingError as error:
         raise NoDraftError("; ".join(str(issue) for issue in error.issues)) from None
     except (registering.ConflictError, registering.LockedError, secrets.SecretUnreadableError) as error:
         raise NoDraftError(str(error)) from None
-    return [str(spec[name_key]) for spec in added]
 
 
 def _new_id(request: HttpRequest) -> str:
@@ -223,4 +223,4 @@ def _gone_to(url: str) -> HttpResponse:
 
 
 def _number(text: str | None) -> int:
-    return int(text) if text is not None and text.isdecimal() else 0
+    return int(text) if text is not None and text.isdecimal() and len(text) < _MOST_DIGITS else 0

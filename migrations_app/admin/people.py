@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 from axes.utils import reset
-from django.contrib import admin
+from django import forms
+from django.contrib import admin, messages
 from django.contrib.auth.admin import GroupAdmin as DjangoGroupAdmin
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
 from django.contrib.auth.models import Group, Permission, User
@@ -13,18 +15,23 @@ from django.core.exceptions import PermissionDenied
 from django.db import transaction
 from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget
 
 from migrations_app import second_step
 from migrations_app.admin.base import BaseAdmin
 from migrations_app.admin.posting import Done, Refused, posted
-from migrations_app.models import AppDevice
+from migrations_app.models import ApiToken, AppDevice
 
 #: What makes a user more, or less, than others.
 _STANDING = ("is_active", "is_staff", "is_superuser", "groups", "user_permissions")
 #: Beside roles, for superusers alone: who is to be understood by his role has none of them.
 _SINGLE = ("Single permissions", {"fields": ("user_permissions",), "classes": ("collapse",)})
+
+#: Whoever does something to roles still has these afterwards, so that there is somebody who can undo it.
+_KEEPING = ("change_user", "change_group")
+_KEPT = "your own permission to change users and roles, which nobody takes from himself"
 
 for model in (User, Group):
     admin.site.unregister(model)
@@ -35,6 +42,17 @@ def permissions_of(user: Any) -> QuerySet[Permission]:
     if user.is_superuser:
         return Permission.objects.all()
     return Permission.objects.filter(Q(user=user.pk) | Q(group__user=user.pk))
+
+
+def _locks_out(user: Any, roles: Collection[Any], left: Collection[Permission] = ()) -> bool:
+    """Whether the user could change people no more if those roles gave no more than what is left of them."""
+    if user.is_superuser:
+        return False
+    others = Q(user=user.pk) | Q(group__in=user.groups.exclude(pk__in=[role.pk for role in roles]))
+    if user.groups.filter(pk__in=[role.pk for role in roles]).exists():
+        others |= Q(pk__in=[each.pk for each in left])
+    keeping = permissions_of(user).filter(content_type__app_label="auth", codename__in=_KEEPING)
+    return bool(keeping.exclude(pk__in=Permission.objects.filter(others).values("pk")).exists())
 
 
 def _have_no_more(rows: QuerySet[Permission], user: Any) -> bool:
@@ -118,9 +136,20 @@ class UserAdmin(DjangoUserAdmin, BaseAdmin):  # type: ignore[type-arg, misc]
         allowed = super().has_delete_permission(request, obj)
         return allowed and (obj is None or (obj.pk != request.user.pk and self._is_within(request, obj)))
 
+    def render_change_form(self, request: HttpRequest, context: Any, *args: Any, **kwargs: Any) -> Any:
+        """With the tokens that the user made: they are programs', and stay when he goes."""
+        row = context.get("original")
+        if row is not None and request.user.has_perm("migrations_app.view_apitoken"):
+            context["tokens_made"] = ApiToken.objects.filter(created_by=row.get_username())
+        return super().render_change_form(request, context, *args, **kwargs)
+
     def user_change_password(self, request: HttpRequest, id: str, form_url: str = "") -> HttpResponse:  # noqa: A002 - Django's signature
         """The password and the audit log's entry of it change together."""
         user = self.get_object(request, id)
+        if user is not None and user.pk == request.user.pk:
+            # It could be taken away here, and whoever finds a session open does not know the old one.
+            messages.info(request, "Your own password is changed on this page, with the one that you have.")
+            return redirect("admin:password_change")
         if user is not None:
             self.remember(request, user)
         with transaction.atomic():
@@ -166,10 +195,26 @@ class UserAdmin(DjangoUserAdmin, BaseAdmin):  # type: ignore[type-arg, misc]
             raise PermissionDenied
 
 
+class RoleForm(forms.ModelForm):  # type: ignore[type-arg]
+    """A role. Whoever has it himself stays able to change it."""
+
+    #: Who changes it.
+    by: Any = None
+
+    def clean_permissions(self) -> Any:
+        """Refuse what would leave the person unable to take it back."""
+        chosen = self.cleaned_data["permissions"]
+        if self.instance.pk and _locks_out(self.by, [self.instance], chosen):
+            message = f"This would take away {_KEPT}. Somebody else who has it may."
+            raise forms.ValidationError(message)
+        return chosen
+
+
 @admin.register(Group)
 class GroupAdmin(DjangoGroupAdmin, BaseAdmin):
     """Roles: groups of users with their permissions."""
 
+    form = RoleForm
     list_display = ("name", "members")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Group]:
@@ -181,6 +226,16 @@ class GroupAdmin(DjangoGroupAdmin, BaseAdmin):
         if db_field.name == "permissions" and request is not None and not request.user.is_superuser:
             kwargs["queryset"] = Permission.objects.filter(pk__in=permissions_of(request.user).values("pk"))
         return super().formfield_for_manytomany(db_field, request, **kwargs)
+
+    def get_form(self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any) -> Any:
+        """The form knows who asks."""
+        form = super().get_form(request, obj, change=change, **kwargs)
+        return type("RoleForm", (form,), {"by": request.user})
+
+    def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Any:
+        """Roles that let the person change users stay, unless another one does so too."""
+        found, counts, permissions, protected = super().get_deleted_objects(objs, request)
+        return found, counts, permissions, [*protected, _KEPT] if _locks_out(request.user, list(objs)) else protected
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """Groups that have more than the person are left alone."""

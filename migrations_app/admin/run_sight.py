@@ -7,6 +7,7 @@ who may see runs sees states, counts, classes of errors and what they mean.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -34,6 +35,8 @@ _COUNTS = {
     "reconnects": "times connected anew",
 }
 _SHOWN_COMMITS = 20
+#: A line of code in a trace, as `migrations_app/traces.py` writes it; behind the last one stands the error.
+_FRAME = re.compile(r"  (\(\d+ frames left out\)|[^:]+:\d+ in [\w.<>]+)")
 #: What comes after a phase in every run of a mode, as far as it is sure.
 _NEXT = {
     "syncing": ("open", "follow"),
@@ -302,8 +305,15 @@ class RunSight:
 
 
 def without_messages(trace: str) -> str:
-    """A trace with its lines of code and types of errors alone."""
-    return "\n".join(line if line.startswith("  ") else line.partition(": ")[0] for line in trace.splitlines())
+    """A trace with its lines of code and types of errors alone; a message may have several lines."""
+    told: list[str] = []
+    lines = trace.splitlines()
+    for place, line in enumerate(lines):
+        if _FRAME.fullmatch(line):
+            told.append(line)
+        elif place == 0 or _FRAME.fullmatch(lines[place - 1]):
+            told.append(f"{line.partition(': ')[0]}\n")
+    return "\n".join(told).rstrip()
 
 
 def _flat(document: dict[str, Any]) -> Iterator[tuple[str, str]]:

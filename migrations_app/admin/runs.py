@@ -43,6 +43,7 @@ _SEE_VALUES = "migrations_app.view_checkpoint"
 _MOST_AT_ONCE = 1000
 _NOT_TO_RETRY = frozenset({RunState.QUEUED, RunState.RUNNING, RunState.SUCCEEDED})
 _MOST_DELETES = 2**63
+_MOST_DIGITS = 19
 _LEFT = "Nothing was queued: {} is no longer part of its mapping."
 #: What a page needs of a run's row; lists do without the long ones.
 _LONG = ("plan", "request", "warnings", "counters", "trace", "error_message", "reason")
@@ -174,7 +175,8 @@ class RunAdmin(SavedFilters, RunColumns, ReadOnlyAdmin):
     def approve_deletes(self, request: HttpRequest, run: Run) -> Done:
         """Run the stream again, and let it delete so many rows."""
         given = request.POST.get("allow_deletes", "").strip()
-        if not given.isdecimal() or not 0 < int(given) < _MOST_DELETES:
+        # Python reads no number of thousands of digits.
+        if not given.isdecimal() or len(given) > _MOST_DIGITS or not 0 < int(given) < _MOST_DELETES:
             message = "Nothing was queued: enter how many rows may be deleted, as a whole number."
             raise Refused(message)
         if not run.stream.active:

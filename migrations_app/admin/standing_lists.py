@@ -14,6 +14,7 @@ from django.http import HttpRequest
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
+from migrations_app.admin.base import is_key_of
 from migrations_app.models import Destination, MappingDestination, Source, Stream
 from migrations_app.models import Mapping as MappingRow
 from migrations_app.standing.gathering import mapping_verdicts, verdicts
@@ -74,7 +75,7 @@ class SourceFilter(admin.SimpleListFilter):
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any] | None:  # noqa: ARG002 - Django's
         """Those that copy from it."""
         chosen = self.value()
-        return queryset.filter(**{self.path: int(chosen)}) if chosen is not None and chosen.isdecimal() else None
+        return queryset.filter(**{self.path: chosen}) if chosen is not None and is_key_of(Source, chosen) else None
 
 
 class MappingSourceFilter(SourceFilter):
@@ -96,7 +97,7 @@ class DestinationFilter(admin.SimpleListFilter):
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any] | None:  # noqa: ARG002 - Django's
         """Those that copy to it, whatever their mappings call it."""
         chosen = self.value()
-        return self.narrow(queryset, int(chosen)) if chosen is not None and chosen.isdecimal() else None
+        return self.narrow(queryset, int(chosen)) if chosen is not None and is_key_of(Destination, chosen) else None
 
     def narrow(self, queryset: QuerySet[Any], destination: int) -> QuerySet[Any]:
         """The streams whose mapping gives the destination their name of it."""

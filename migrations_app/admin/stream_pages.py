@@ -6,6 +6,7 @@ from typing import Any
 
 from django.contrib.admin.utils import unquote
 from django.core.exceptions import PermissionDenied
+from django.db import DataError
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseNotAllowed
 from django.http.response import HttpResponseBase
 from django.urls import reverse
@@ -88,7 +89,8 @@ def _found(pk: Any) -> tuple[Run | None, Stream | None]:
     try:
         newest = Run.objects.filter(stream=pk).order_by("-created_at").first()
         return newest, rows.filter(pk=pk).first()
-    except ValueError:
+    except (ValueError, OverflowError, DataError):
+        # A key that no stream can have.
         return None, None
 
 

@@ -27,7 +27,10 @@ _PERMISSIONS: dict[Scope, tuple[str, ...]] = {
         *("add_source", "change_source", "add_destination", "change_destination"),
     ),
     Scope.CONNECTION_READ: ("view_source", "view_destination"),
-    Scope.CONNECTION_WRITE: ("add_source", "change_source", "add_destination", "change_destination"),
+    Scope.CONNECTION_WRITE: (
+        *("add_source", "change_source", "delete_source"),
+        *("add_destination", "change_destination", "delete_destination"),
+    ),
     Scope.CONNECTION_TEST: ("view_source", "view_destination", "test_connection"),
     Scope.SETTINGS_READ: ("view_servicesettings",),
     Scope.SETTINGS_WRITE: ("change_servicesettings",),
@@ -59,6 +62,11 @@ class Caller:
     def pk(self) -> str:
         """What Django's own code asks users for."""
         return self.id
+
+    @property
+    def is_person(self) -> bool:
+        """Whether somebody asks who is signed in to the pages, and not a program with a token."""
+        return self.id.startswith(_PERSON)
 
     @property
     def sees_values(self) -> bool:
@@ -105,6 +113,11 @@ class TokenAuthentication(BaseAuthentication):
 
 class PageAuthentication(SessionAuthentication):
     """People who are signed in to the admin, for the documentation that they can try out."""
+
+    def authenticate(self, request: Request) -> Any:
+        """Whoever may not sign in any more is a stranger here too, whatever his session says."""
+        found = super().authenticate(request)
+        return found if found is not None and found[0].is_staff else None
 
 
 class HasScope(BasePermission):

@@ -182,6 +182,9 @@ class CatalogView(_EndpointView):
     )
     def get(self, _request: Request, name: str) -> Response:
         """Its tables with keys, bookmarks and a proposal how to copy each; no row is read."""
+        if self.caller.is_person:
+            # The source is asked for it, which people may have done who may test connections.
+            self.need(Scope.CONNECTION_TEST)
         query: Any = self.query
         row: Source = self.find(name)
         found = discover_source(row, schema=query.database_schema)

@@ -62,10 +62,14 @@ def plant_rows() -> None:
         )
     asked = {"selection": {"from_key": [ROW], "to_key": [ROW], "since": None, "until": None}}
     message = f"column amount of key ({ROW}) does not fit numeric(38,9)"
-    Run.objects.update(request=asked, error_class="ValueNotRepresentable", error_message=message, reason=message)
+    # A value may have lines of its own, and so has a message that quotes it.
+    trace = f"  connectors/x.py:1 in go\nconnectors.errors.SourceError: key (1\n{ROW})\n\n{ROW}"
+    failed = {"error_class": "ValueNotRepresentable", "error_message": message, "reason": message, "trace": trace}
+    Run.objects.update(request=asked, **failed)
     for run in Run.objects.all():
         run.events.create(level=EventLevel.ERROR, message=message)
-    result = {"verdict": "different", "missing": [[ROW]], "examples": [ROW]}
+    differing = [{"difference": "missing", "key": [ROW]}]
+    result = {"verdict": "different", "missing": 1, "differing_keys": differing, "error": message}
     check = {"finished_at": timezone.now(), "verdict": "different", "result": result}
     DataCheck.objects.update_or_create(stream=stream, defaults=check)
     OutboxEntry.objects.update(payload={"record_id": ROW, "kind": OutboxKind.LAST_RECORD})
@@ -75,7 +79,7 @@ def plant_rows() -> None:
 def seen_by(client: Client, places: list[Place], *hidden: str) -> list[str]:
     """Names of the pages that show one of them."""
     found = []
-    for place in places:
+    for place in [*places, Place("index", "/admin/", frozenset())]:
         if place.own is not None and place.own.is_post:
             continue
         answer = client.get(place.path)

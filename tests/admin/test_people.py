@@ -10,8 +10,8 @@ from django.contrib.auth.models import Group, Permission, User
 from django.core.management import CommandError, call_command
 from django.test import Client
 
-from migrations_app import second_step
-from migrations_app.enums import RoleName
+from migrations_app import second_step, tokens
+from migrations_app.enums import RoleName, Scope
 from migrations_app.models import AuditEntry, Role
 from tests.admin.people import PASSWORD, make_user, send_password, signed_in, with_app
 
@@ -96,6 +96,41 @@ def test_nobody_changes_his_own_standing() -> None:
     assert chief.email == "chief@example.org"
     assert (chief.is_active, chief.is_superuser, chief.groups.get().name) == (True, False, "Admin")
     assert client.post(f"{USERS}{chief.pk}/delete/", {"post": "yes"}).status_code == 403
+
+
+def test_nobody_takes_from_his_role_what_lets_him_undo_it() -> None:
+    chief, role = make_user("chief", RoleName.ADMIN), group(RoleName.ADMIN)
+    client = Client()
+    client.force_login(chief)
+    rows = Permission.objects.filter(codename="view_run")
+
+    page = client.post(f"/admin/auth/group/{role.pk}/change/", {"name": "Admin", "permissions": [rows.get().pk]})
+    assert "nobody takes from himself" in page.content.decode()
+    client.post(f"/admin/auth/group/{role.pk}/delete/", {"post": "yes"})
+    chosen = {"action": "delete_selected", "_selected_action": [role.pk], "post": "yes"}
+    assert "nobody takes from himself" in client.post("/admin/auth/group/", chosen).content.decode()
+
+    # Who kept it by another role may do all of that.
+    second = Group.objects.create(name="Second")
+    second.permissions.set(role.permissions.all())
+    chief.groups.add(second)
+    assert client.post(f"/admin/auth/group/{role.pk}/delete/", {"post": "yes"}).status_code == 302
+    assert User.objects.get(pk=chief.pk).has_perms(["auth.change_user", "auth.change_group"])
+
+
+def test_own_password_is_changed_with_the_old_one_alone() -> None:
+    chief = make_user("chief", RoleName.ADMIN)
+    client = Client()
+    client.force_login(chief)
+    without: dict[str, str] = {"usable_password": "false", "unset-password": "1"}
+    another = {"usable_password": "true", "password1": "another-passphrase", "password2": "another-passphrase"}
+
+    for given in (without, another):
+        answer = client.post(f"{USERS}{chief.pk}/password/", given)
+        assert (answer.status_code, answer["Location"]) == (302, "/admin/password_change/")
+
+    chief.refresh_from_db()
+    assert chief.check_password(PASSWORD)
 
 
 @pytest.mark.parametrize("is_superuser", [True, False])
@@ -205,6 +240,19 @@ def test_lock_is_opened_by_an_admin(client: Client) -> None:
     chief.post(f"{USERS}{user.pk}/do/unlock/")
 
     assert send_password(client).status_code == 302
+
+
+def test_tokens_that_stay_are_on_the_page_of_who_made_them() -> None:
+    chief, user = signed_in(RoleName.ADMIN, "chief"), make_user(is_active=False)
+    tokens.create("nightly", [Scope.RUN_READ], created_by="ann")
+    tokens.create("other", [Scope.RUN_READ], created_by="chief")
+
+    page = chief.get(f"{USERS}{user.pk}/change/").content.decode()
+
+    assert "API tokens made by ann" in page
+    assert "nightly" in page
+    assert "other</a>" not in page
+    assert "nightly" not in helper("view_user", "change_user").get(f"{USERS}{user.pk}/change/").content.decode()
 
 
 def test_command_makes_a_user_in_a_role(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:

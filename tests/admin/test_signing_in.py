@@ -6,6 +6,7 @@ from datetime import timedelta
 
 import pytest
 from axes.models import AccessAttempt
+from django.contrib.sessions.models import Session
 from django.core.management import call_command
 from django.db.models import F
 from django.test import Client
@@ -13,7 +14,7 @@ from pytest_django import Settings
 
 from migrations_app import tokens
 from migrations_app.enums import Scope
-from tests.admin.people import make_user, send_password
+from tests.admin.people import PASSWORD, make_user, send_password
 
 pytestmark = pytest.mark.django_db
 LIMIT = 5
@@ -138,6 +139,18 @@ def test_page_can_ask_whether_the_session_still_lets_in(client: Client) -> None:
     assert "sessionid" not in answer.cookies
     client.logout()
     assert client.get("/admin/signed-in/").status_code == 403
+
+
+def test_session_ends_so_long_after_it_began_whatever_is_put_into_it(client: Client) -> None:
+    make_user()
+    send_password(client)
+    began, ends = client.session.session_key, Session.objects.get().expire_date
+
+    given = {"old_password": PASSWORD, "new_password1": "another-passphrase", "new_password2": "another-passphrase"}
+    assert client.post("/admin/password_change/", given).status_code == 302
+
+    assert client.session.session_key != began
+    assert Session.objects.get().expire_date == ends
 
 
 def test_name_that_nobody_has_is_not_kept_and_is_locked_all_the_same(client: Client) -> None:

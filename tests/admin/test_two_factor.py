@@ -110,6 +110,22 @@ def test_recovery_code_lets_in_once(client: Client) -> None:
     assert send_code(other, codes[0]).status_code == 200
 
 
+def test_who_came_in_by_a_recovery_code_stays_in_with_new_ones(client: Client) -> None:
+    user = make_user()
+    with_app(user)
+    first, second, *_ = second_step.new_recovery_codes(user)
+    send_password(client)
+    send_code(client, first)
+
+    answer = client.post(page(), {"code": second, "renew": "1"})
+
+    assert len(answer.context["codes"]) == second_step.codes_left(user) == 10
+    assert client.get("/admin/").status_code == 200
+    other = Client()
+    send_password(other)
+    assert send_code(other, second).status_code == 200
+
+
 def test_one_can_sign_in_as_somebody_else(client: Client) -> None:
     with_app(make_user())
     send_password(client)
@@ -207,6 +223,21 @@ def test_older_session_without_code_cannot_touch_it(client: Client) -> None:
 
     assert "<svg" not in text_of(answer)
     assert client.get("/admin/").status_code == 302
+
+
+def test_older_sessions_owe_a_code_from_when_it_is_set_up(client: Client) -> None:
+    user = make_user(role=RoleName.VIEWER)
+    elsewhere = Client()
+    for each in (client, elsewhere):
+        each.force_login(user)
+    set_up(client, user)
+
+    assert client.get("/admin/").status_code == 200
+    assert elsewhere.get("/admin/").status_code == 302
+    assert elsewhere.get("/api/v1/mappings").status_code == 401
+    assert "one-time-code" in text_of(elsewhere.get(LOGIN))
+    assert send_code(elsewhere, code_of(AppDevice.objects.get(user=user), 1)).status_code == 302
+    assert elsewhere.get("/admin/").status_code == 200
 
 
 @pytest.mark.parametrize(

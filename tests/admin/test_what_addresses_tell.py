@@ -11,7 +11,7 @@ from django.urls import reverse
 from migrations_app import audit
 from migrations_app.audit import Actor
 from migrations_app.enums import Door, EventLevel, OutboxKind, RoleName, RunState
-from migrations_app.models import AuditEntry, Mapping, OutboxEntry, Run, Source
+from migrations_app.models import AuditEntry, Mapping, OutboxEntry, Run, Source, Stream
 from tests.admin.people import signed_in, staff
 from tests.controlplane.builders import make_run, raw_mapping
 from tests.controlplane.pages import save_mapping, url
@@ -70,6 +70,20 @@ def test_filters_narrow_their_lists(failed: Run) -> None:
     assert admin.get(reverse("admin:auth_user_changelist"), {"groups__id__exact": "1"}).status_code == 200
 
 
+@pytest.mark.parametrize("number", ["9" * 30, "9" * 5000, "-1", "1e9"])
+def test_numbers_that_no_row_has_lead_back_to_the_list(failed: Run, number: str) -> None:
+    admin = signed_in(RoleName.ADMIN)
+    for model, asked in (
+        *((Mapping, "source"), (Mapping, "destination"), (Stream, "source"), (Stream, "destination")),
+        *((Source, "pk__in"), (AuditEntry, "at__year"), (Run, "stream__id__exact")),
+    ):
+        assert admin.get(url(model, "changelist"), {asked: number}).status_code in {200, 302}, (model, asked)
+    assert admin.get(url(Stream, "change", number)).status_code == 404
+    for model, action in ((Run, "stop_selected"), (Stream, "pause_all"), (Source, "delete_selected")):
+        answer = admin.post(url(model, "changelist"), {"action": action, "_selected_action": [number]})
+        assert answer.status_code in {200, 302}, model
+
+
 @pytest.mark.parametrize(("role", "sees"), [(RoleName.VIEWER, False), (RoleName.OPERATOR, True)])
 def test_api_tells_a_person_what_the_pages_tell(failed: Run, role: RoleName, sees: bool) -> None:
     person = signed_in(role)
@@ -77,6 +91,21 @@ def test_api_tells_a_person_what_the_pages_tell(failed: Run, role: RoleName, see
         answer = person.get(f"/api/v1/{path}")
         assert answer.status_code == 200, path
         assert (KEY in answer.content.decode()) is sees, path
+
+
+@pytest.mark.parametrize(("role", "status"), [(RoleName.VIEWER, 403), (RoleName.OPERATOR, 404)])
+def test_source_is_asked_by_the_api_for_people_who_may_test_it(role: RoleName, status: int) -> None:
+    assert signed_in(role).get("/api/v1/sources/none/catalog").status_code == status
+
+
+@pytest.mark.parametrize(("more", "status"), [((), 403), (("delete_source", "delete_destination"), 409)])
+def test_api_deletes_for_people_who_may_delete(more: tuple[str, ...], status: int) -> None:
+    name = save_mapping().source.name
+    ends = ("source", "destination")
+    person = staff(*(f"{verb}_{end}" for verb in ("view", "add", "change") for end in ends), *more)
+
+    # It is used by a mapping, and stays for that reason.
+    assert person.delete(f"/api/v1/sources/{name}").status_code == status
 
 
 @pytest.mark.parametrize(("role", "status"), [(RoleName.EDITOR, 403), (RoleName.ADMIN, 200)])

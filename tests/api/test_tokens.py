@@ -139,6 +139,15 @@ def test_person_may_do_in_the_api_what_the_admin_allows(client: Client) -> None:
     assert ann.put("/mappings/shop", raw_mapping()).status == 403
 
 
+def test_person_who_may_not_sign_in_any_more_is_a_stranger(client: Client, admin_user: User) -> None:
+    client.force_login(admin_user)
+    assert Caller(client=client).get("/mappings").status == 200
+
+    User.objects.update(is_staff=False)
+
+    assert Caller(client=client).get("/mappings").status == 401
+
+
 def test_page_of_another_site_cannot_use_a_session(admin_user: User) -> None:
     client = Client(enforce_csrf_checks=True)
     client.force_login(admin_user)

@@ -12,7 +12,7 @@ from django.test import Client
 from django.urls import reverse
 
 from migrations_app import hosts, settings_io, starting
-from migrations_app.enums import RunState
+from migrations_app.enums import EventLevel, RunState
 from migrations_app.models import (
     Checkpoint,
     Mapping,
@@ -193,6 +193,20 @@ def test_mapping_is_deleted_with_its_history(admin_client: Client) -> None:
 
     assert not Mapping.objects.exists()
     assert not Run.objects.exists()
+
+
+def test_deleting_a_mapping_counts_its_history_and_quotes_none_of_it(admin_client: Client) -> None:
+    run = make_run(state=RunState.FAILED)
+    run.events.create(level=EventLevel.ERROR, message="key (4711) does not fit")
+
+    chosen = {"action": "delete_selected", "_selected_action": ["shop"]}
+    for page in (
+        admin_client.get(url(Mapping, "delete", "shop")),
+        admin_client.post(url(Mapping, "changelist"), chosen),
+    ):
+        text = page.content.decode()
+        assert "4711" not in text
+        assert "Runs: 1" in text
 
 
 def test_mapping_that_runs_is_not_deleted(admin_client: Client) -> None:
