@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import re
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from connectors.base import Outline, RunReport
+from connectors.base import Destination, Outline, RunReport, Source
+from connectors.errors import DestinationUnavailable, SourceUnavailable, Stopped
 from migrations_app.plans import Plan
 from migrations_app.zones import zone_named
 
@@ -15,6 +19,9 @@ from migrations_app.zones import zone_named
 _MOMENT = re.compile(
     r"(?<!key )(?<!keys up to )\b\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d(?::?\d\d){0,2})(?![\d:])"
 )
+
+#: Requests that are repeated, one after the other, add up: an end that is silent for so long is given up.
+WITHIN_S = 120.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,14 +75,49 @@ class Description:
         return "\n".join(lines)
 
 
-def describe(plan: Plan) -> Description:
+def describe(plan: Plan, *, within_s: float = WITHIN_S) -> Description:
     """Ask both ends what a run would do now.
+
+    Args:
+        plan: Of the stream.
+        within_s: An end that has not answered after so many seconds counts as one that cannot be reached.
 
     Raises:
         ConnectorError: An end cannot be reached, or the run would be refused.
     """
     report = RunReport()
     source, destination = plan.source(report), plan.destination(report)
+    with _ended_after(within_s, source, destination):
+        return _described(plan, source, destination, report)
+
+
+@contextmanager
+def _ended_after(seconds: float, source: Source, destination: Destination) -> Iterator[None]:
+    """Cancel both ends when the time is over; whoever waits for one then learns that it cannot be reached."""
+    is_over = threading.Event()
+
+    def end() -> None:
+        is_over.set()
+        # Side by side: to cancel at a server that hangs can take time itself.
+        threading.Thread(target=source.cancel, name="dms-plan-end", daemon=True).start()
+        destination.cancel()
+
+    timer = threading.Timer(seconds, end)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    except Stopped as stopped:
+        if not is_over.is_set():
+            raise
+        kind = SourceUnavailable if stopped.connector.endswith("source") else DestinationUnavailable
+        message = f"no answer within {seconds:g} s; see whether it can be reached with `test_connection`, and try again"
+        raise kind(message, connector=stopped.connector, stream=stopped.stream) from None
+    finally:
+        timer.cancel()
+
+
+def _described(plan: Plan, source: Source, destination: Destination, report: RunReport) -> Description:
     try:
         source.open()
         destination.connect()

@@ -161,15 +161,20 @@ def retry(run: Run, *, requested_by: str = "", trigger: TriggerKind = TriggerKin
     Raises:
         AlreadyRunningError: The stream has an active run.
     """
-    new = runs.queue(
+    new = queue_again(run, requested_by=requested_by, trigger=trigger)
+    see_to([new])
+    return new
+
+
+def queue_again(run: Run, *, requested_by: str, trigger: TriggerKind) -> Run:
+    """Queue what `retry` does, and leave it to the caller to have it executed."""
+    return runs.queue(
         run.stream,
         trigger=TriggerKind(run.trigger) if run.request else trigger,
         allow_deletes=run.allow_deletes,
         requested_by=requested_by,
         request=run.request,
     )
-    see_to([new])
-    return new
 
 
 def see_to(queued: Sequence[Run]) -> None:

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from django.utils import timezone
 
 from migrations_app.admin.run_sight import RunSight, without_messages
+from migrations_app.admin.versions import versions
 from migrations_app.enums import EventLevel
 from migrations_app.formats import human_bytes, human_seconds
 from migrations_app.live import phase_words
@@ -99,6 +100,7 @@ def diagnostics(sight: RunSight) -> str:
         ("phase", sight.phase),
         ("trigger", run.trigger),
         ("attempt", run.attempt),
+        ("resumes", run.resumes_id),
         ("queued", _stamp(run.created_at)),
         ("started", _stamp(run.started_at) if run.started_at else None),
         ("ended", _stamp(run.finished_at) if run.finished_at else None),
@@ -111,7 +113,12 @@ def diagnostics(sight: RunSight) -> str:
         ("phases", ", ".join(f"{step.words} {human_seconds(step.seconds or 0)}" for step in sight.phases)),
         ("counts", ", ".join(f"{key} {count}" for key, count in run.counters.items())),
         ("columns changed", ", ".join(name for name, _ in sight.altered)),
+        ("warnings", len(run.warnings)),
         ("error", f"{run.error_class} ({guide.side})" if guide else None),
+        ("cause", guide.cause if guide else None),
+        ("remedy", guide.remedy if guide else None),
+        ("goes on", sight.going_on if sight.is_problem else None),
+        ("versions", versions()),
     ]
     lines = [f"{name}: {value}" for name, value in facts if value not in (None, "")]
     if run.trace:

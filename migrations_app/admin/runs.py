@@ -4,26 +4,24 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from django.contrib import admin, messages
+from django.contrib import admin
 from django.core.exceptions import PermissionDenied
-from django.db import transaction
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404
 from django.urls import reverse
 from django.utils.text import Truncator
 
 from connectors.wording import counted
-from migrations_app import audit, runs, starting
-from migrations_app.admin.auditing import records_itself
+from migrations_app import runs, starting
 from migrations_app.admin.base import ReadOnlyAdmin
 from migrations_app.admin.pages import fragment, page
 from migrations_app.admin.posting import Done, Refused, posted, shown
-from migrations_app.admin.run_action import may_start
 from migrations_app.admin.run_columns import RunColumns, RunList
 from migrations_app.admin.run_filters import ErrorClassFilter, OfStreamsFilter, TimeFilter
 from migrations_app.admin.run_log import as_text, diagnostics, log_of
 from migrations_app.admin.run_search import search
 from migrations_app.admin.run_sight import RunSight
+from migrations_app.admin.runs_at_once import RunsAtOnce
 from migrations_app.admin.saved_filters import SavedFilters
 from migrations_app.enums import RunState, TriggerKind
 from migrations_app.models import Run
@@ -39,9 +37,6 @@ else:
 _VIEW = "migrations_app.view_run"
 _RUN = "migrations_app.run_mapping"
 _SEE_VALUES = "migrations_app.view_checkpoint"
-#: More at once is a mistake more often than not, and takes a request too long.
-_MOST_AT_ONCE = 1000
-_NOT_TO_RETRY = frozenset({RunState.QUEUED, RunState.RUNNING, RunState.SUCCEEDED})
 _MOST_DELETES = 2**63
 _MOST_DIGITS = 19
 _LEFT = "Nothing was queued: {} is no longer part of its mapping."
@@ -50,7 +45,7 @@ _LONG = ("plan", "request", "warnings", "counters", "trace", "error_message", "r
 
 
 @admin.register(Run)
-class RunAdmin(SavedFilters, RunColumns, ReadOnlyAdmin):
+class RunAdmin(SavedFilters, RunColumns, RunsAtOnce, ReadOnlyAdmin):
     """What became of every run."""
 
     list_display = ("shown_run", "shown_stream", "started", "took", "rows")
@@ -203,51 +198,3 @@ class RunAdmin(SavedFilters, RunColumns, ReadOnlyAdmin):
         except runs.AlreadyRunningError as error:
             message = f"Nothing was queued: {error}."
             raise Refused(message) from error
-
-    @records_itself
-    @admin.action(description="Stop", permissions=["run"])
-    def stop_selected(self, request: HttpRequest, queryset: Any) -> None:
-        """Ask the selected runs to end at their last commit."""
-        stopped = 0
-        for run in self._selected(request, queryset):
-            with transaction.atomic():
-                is_stopping = runs.request_stop(run)
-                if is_stopping:
-                    audit.record(audit.actor_of(request), "stop", run)
-                    stopped += 1
-            if not is_stopping:
-                messages.warning(request, f"{run.stream.unique_id} is not running.")
-        if stopped:
-            messages.success(request, f"{stopped} {'run stops' if stopped == 1 else 'runs stop'} within seconds.")
-
-    @records_itself
-    @admin.action(description="Retry", permissions=["run"])
-    def retry_selected(self, request: HttpRequest, queryset: Any) -> None:
-        """Queue a new run for each of the selected ones that did not succeed."""
-        queued = 0
-        startable: dict[str, bool] = {}
-        for run in self._selected(request, queryset):
-            mapping = run.stream.mapping
-            if run.state in _NOT_TO_RETRY:
-                messages.warning(request, f"{run.stream.unique_id}: a run that is {run.state} is not retried.")
-                continue
-            if mapping.pk not in startable:
-                startable[mapping.pk] = may_start(request, mapping)
-            if not startable[mapping.pk]:
-                continue
-            try:
-                with transaction.atomic():
-                    new = self._retried(request, run)
-                    audit.record(audit.actor_of(request), "retry", run, details={"run": str(new.pk)})
-                queued += 1
-            except Refused as refusal:
-                messages.warning(request, str(refusal))
-        if queued:
-            messages.success(request, f"Queued {queued} {'run' if queued == 1 else 'runs'}.")
-
-    def _selected(self, request: HttpRequest, queryset: Any) -> list[Run]:
-        chosen = list(queryset.select_related("stream__mapping").defer(None)[: _MOST_AT_ONCE + 1])
-        if len(chosen) > _MOST_AT_ONCE:
-            messages.error(request, f"Nothing was done: choose {_MOST_AT_ONCE:,} runs at most.")
-            return []
-        return chosen

@@ -18,7 +18,8 @@ from migrations_app.plans import Plan
 from migrations_app.verbs import preview as previewing
 from migrations_app.verbs import registering
 
-#: A page waits for the answer: no statement of a draft may take longer, and no further stream is begun after that.
+#: A page waits for the answer: no statement of a draft may take longer, nor one stream's plan, and no further stream is
+#: begun after that.
 STATEMENT_TIMEOUT_S = 20
 WITHIN_S = 25.0
 _WRITERS_WAIT_S = 1.0
@@ -149,7 +150,7 @@ def _outcomes(found: Sequence[Plan], until: float) -> Iterator[Outcome]:
             return
         description, refusal = None, None
         try:
-            description = describe(_for_a_page(each))
+            description = describe(_for_a_page(each), within_s=STATEMENT_TIMEOUT_S)
         except ConnectorError as error:
             refusal = refusal_of(error, each.destination_name)
         yield Outcome(each.stream.unique_id, each.stream.spec.name, each.destination_name, description, refusal)

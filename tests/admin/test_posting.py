@@ -294,15 +294,17 @@ def test_stream_is_as_it_was_when_the_entry_cannot_be_written(
 
 
 @pytest.mark.urls("controlplane.urls")
-@pytest.mark.parametrize(("model", "action"), [("stream", "pause_all"), ("mapping", "pause"), ("run", "stop_selected")])
+@pytest.mark.parametrize(("model", "action"), [("stream", "pause_all"), ("mapping", "pause"), ("run", "")])
 def test_selected_rows_are_as_they_were_when_the_entry_cannot_be_written(
     admin_client: Client, full_disk: None, model: str, action: str
 ) -> None:
     run = make_run(make_stream(), state="queued")
     chosen = {"stream": run.stream.pk, "mapping": run.stream.mapping_id, "run": run.pk}[model]
 
+    where = f"/admin/migrations_app/{model}/" if action else url_of(Run, "stop_several")
+
     with pytest.raises(DatabaseError, match="the disk is full"):
-        admin_client.post(f"/admin/migrations_app/{model}/", {"action": action, "_selected_action": [chosen]})
+        admin_client.post(where, {"action": action, "_selected_action": [chosen], "runs": str(chosen)})
 
     assert not Stream.objects.get().paused
     assert Mapping.objects.get().enabled

@@ -1,4 +1,4 @@
-"""The list of runs: what it says, what it can be narrowed to, what can be done with several, and what it costs."""
+"""The list of runs: what it says, what it can be narrowed to, and what it costs."""
 
 from __future__ import annotations
 
@@ -13,25 +13,15 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from migrations_app import starting
 from migrations_app.admin.run_columns import against_usual
 from migrations_app.enums import RunState, TriggerKind
-from migrations_app.models import AuditEntry, Run, Stream
+from migrations_app.models import Run, Stream
 from tests.admin.people import staff
 from tests.admin.test_durations import took
 from tests.controlplane.builders import make_run, make_stream
 from tests.controlplane.pages import url
 
 pytestmark = pytest.mark.django_db
-
-
-@pytest.fixture(autouse=True)
-def started(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
-    """Runs that a process was to be started for, in place of the process."""
-    seen: list[Any] = []
-    monkeypatch.setattr(starting, "see_to", seen.extend)
-    monkeypatch.setattr(starting, "check_startable", lambda _mapping: None)
-    return seen
 
 
 def ended(stream: Stream, **fields: Any) -> Run:
@@ -131,52 +121,6 @@ def test_search_finds_streams_and_ids(admin_client: Client) -> None:
     assert shown(admin_client, q=str(one.pk)) == short(one)
     assert shown(admin_client, q=str(other.trigger_id)) == short(other)
     assert shown(admin_client, q=str(uuid.uuid4())) == set()
-
-
-def test_several_runs_are_stopped_and_each_is_audited(admin_client: Client) -> None:
-    queued = make_run(make_stream("shop"), state=RunState.QUEUED)
-    running = make_run(make_stream("lake"))
-    form = {"action": "stop_selected", "_selected_action": [queued.pk, running.pk]}
-
-    admin_client.post(url(Run, "changelist"), form)
-
-    queued.refresh_from_db()
-    running.refresh_from_db()
-    assert (queued.state, running.stop_requested) == ("stopped", True)
-    assert [(each.action, each.target_type) for each in AuditEntry.objects.all()] == [("stop", "run")] * 2
-
-
-def test_several_runs_are_retried_unless_there_is_no_need(admin_client: Client, started: list[Run]) -> None:
-    failed = ended(make_stream("shop"), state=RunState.FAILED)
-    done = ended(make_stream("lake"))
-    busy = make_stream("busy")
-    blocked = ended(busy, state=RunState.LOST)
-    make_run(busy)
-    form = {"action": "retry_selected", "_selected_action": [failed.pk, done.pk, blocked.pk]}
-
-    page = admin_client.post(url(Run, "changelist"), form, follow=True).content.decode()
-
-    (new,) = started
-    assert (new.stream_id, new.trigger, new.requested_by, new.state) == (failed.stream_id, "admin", "admin", "queued")
-    assert "Queued 1 run." in page
-    assert "is succeeded is not retried" in page
-    assert "has run" in page
-    assert AuditEntry.objects.get().details == {"run": str(new.pk)}
-
-
-@pytest.mark.parametrize("action", ["stop_selected", "retry_selected"])
-def test_viewers_are_offered_nothing_and_may_do_nothing(action: str, started: list[Run]) -> None:
-    running = make_run(make_stream("shop"))
-    failed = ended(make_stream("lake"), state=RunState.FAILED)
-    client = staff("view_run")
-    form = {"action": action, "_selected_action": [running.pk, failed.pk]}
-
-    page = client.get(url(Run, "changelist")).content.decode()
-    client.post(url(Run, "changelist"), form)
-
-    running.refresh_from_db()
-    assert action not in page
-    assert (running.stop_requested, started) == (False, [])
 
 
 def test_list_needs_its_permission() -> None:

@@ -191,6 +191,8 @@ def test_diagnostics_hold_no_value_whoever_copies_them(admin_client: Client, mak
     found = re.search(r'<pre id="run-diagnostics"[^>]*>(.*?)</pre>', page, re.S)
     assert found is not None
     assert "mode: syncing" in found[1]
+    assert re.search(r"^versions: service \d+\.\d+\S*, python 3\.\d+\S*, django ", found[1], re.M)
+    assert ("remedy: " in found[1]) == (make is failed)
     assert KEY not in found[1]
 
 

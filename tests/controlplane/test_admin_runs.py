@@ -175,17 +175,6 @@ def test_index_opens(admin_client: Client) -> None:
     assert admin_client.get("/").status_code == 302
 
 
-def test_run_is_asked_to_stop(admin_client: Client) -> None:
-    running = make_run()
-    form = {"action": "stop_selected", "_selected_action": [running.pk]}
-
-    page = admin_client.post(url(Run, "changelist"), form, follow=True).content.decode()
-
-    running.refresh_from_db()
-    assert running.stop_requested
-    assert "stops within seconds" in page
-
-
 def test_mapping_is_deleted_with_its_history(admin_client: Client) -> None:
     make_run(state=RunState.FAILED)
 

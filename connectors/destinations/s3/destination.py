@@ -23,7 +23,7 @@ from connectors.base import (
     SnapshotOf,
     Stream,
 )
-from connectors.destinations.s3 import compaction, evolution, expiry
+from connectors.destinations.s3 import compaction, evolution, expiry, rights
 from connectors.destinations.s3.checking import check
 from connectors.destinations.s3.errors import Side
 from connectors.destinations.s3.evolution import TablePlan
@@ -38,7 +38,7 @@ from connectors.destinations.s3.target import table_prefix
 from connectors.destinations.s3.verify import TableSide
 from connectors.destinations.s3.work import Form, Work
 from connectors.destinations.s3.writing import Writer
-from connectors.errors import ConfigError, ConnectorError, Stopped
+from connectors.errors import ConfigError, ConnectorError, DestinationAuthFailed, Stopped
 from connectors.faults import FaultPoint, pass_point
 from connectors.mapping import Mode
 from connectors.mapping import S3Destination as Config
@@ -85,7 +85,10 @@ class S3Destination(Destination):
         """Make sure that the bucket can be read, without taking anything over."""
         if self._stopping.is_set():
             raise self._side.error(Stopped, "stopped on request")
-        self._table.connect()
+        try:
+            self._table.connect()
+        except DestinationAuthFailed as error:
+            raise rights.narrowed(self._table.objects, error) from None
         self._is_connected = True
 
     def open(self, *, epoch_floor: int) -> Resume:
@@ -173,8 +176,11 @@ class S3Destination(Destination):
             return compaction.compact(self._begin(plan))
 
     def plan_statements(self, schema: StreamSchema) -> list[str]:
-        """What a run would make or change in the bucket, in words."""
-        plan = evolution.plan_table(self._table.stored_manifest(), schema, self._stream)
+        """What a run would make or change in the bucket, in words; what the user may not do is reported as warnings."""
+        manifest = self._table.stored_manifest()
+        plan = evolution.plan_table(manifest, schema, self._stream)
+        for sentence in rights.missing_for(self._table.objects, has_manifest=manifest is not None):
+            self._report.warn(sentence)
         columns = ", ".join(f"{column.name} {column.arrow}" for column in plan.columns)
         if plan.creates:
             levels = "".join(f"{level}=.../" for level in plan.partitioning.directories)

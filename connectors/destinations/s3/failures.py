@@ -58,6 +58,20 @@ _NO_CREDENTIALS = (
     boto.SSOError,
     boto.UnauthorizedSSOTokenError,
 )
+_READS = {"read", "read a part", "look at an object"}
+#: The right that an operation needs, and what it is granted on.
+#: Source: https://docs.aws.amazon.com/AmazonS3/latest/userguide/using-with-s3-policy-actions.html
+_RIGHTS = {
+    **dict.fromkeys(_READS, ("s3:GetObject", "{}/*")),
+    "write the table's state": ("s3:PutObject", "{}/*"),
+    "begin an upload": ("s3:PutObject", "{}/*"),
+    "upload a part": ("s3:PutObject", "{}/*"),
+    "complete an upload": ("s3:PutObject", "{}/*"),
+    "abort an upload": ("s3:AbortMultipartUpload", "{}/*"),
+    "delete a part": ("s3:DeleteObject", "{}/*"),
+    "list the table's objects": ("s3:ListBucket", "{}"),
+    "list the table's uploads": ("s3:ListBucketMultipartUploads", "{}"),
+}
 #: How a sentence begins that says which right the user lacks.
 LACKS_RIGHT = "the store refused to"
 _NO_STORE = "what answers at that address does not speak as an S3 store does; check `endpoint_url`"
@@ -141,12 +155,17 @@ def _of_answer(error: boto.ClientError, operation: str, bucket: str) -> Failure:
     if code in _CREDENTIALS:
         return Failure(DestinationAuthFailed, f"{_CREDENTIALS[code]}; check {_KEYS}")
     if status in {401, 403}:
-        message = (
-            f"{LACKS_RIGHT} {operation} in bucket {bucket} ({answer}); grant the user the right to read, write"
-            " and delete objects there, and to list the bucket (without it a missing object looks like a refusal)"
-        )
+        message = f"{LACKS_RIGHT} {operation} in bucket {bucket} ({answer}); {_remedy(operation, bucket)}"
         return Failure(DestinationAuthFailed, message)
     return _of_state(code, status, operation, answer)
+
+
+def _remedy(operation: str, bucket: str) -> str:
+    right, where = _RIGHTS[operation]
+    sentence = f"grant the user the right {right} on {where.format(bucket)}"
+    if operation in _READS:
+        sentence += f", and s3:ListBucket on {bucket}, without which a missing object looks like a refusal"
+    return sentence
 
 
 def _of_state(code: str, status: int, operation: str, answer: str) -> Failure:

@@ -177,10 +177,10 @@ class Objects:
 
         return self.workers.run(request)
 
-    def list_page(self, after: str = "") -> list[Part]:
-        """Up to 1,000 objects of the table above a key, as parts of which only key, size and etag are known."""
+    def list_page(self, after: str = "", limit: int = 1000) -> list[Part]:
+        """Up to `limit` objects of the table above a key, as parts of which only key, size and etag are known."""
         start = self.prefix + after if after else ""
-        found = self.workers.run(lambda: self._connected.list_page(self.prefix, start))
+        found = self.workers.run(lambda: self._connected.list_page(self.prefix, start, limit))
         cut = len(self.prefix)
         return [Part(each["Key"][cut:], 0, byte_count=each["Size"], etag=each["ETag"]) for each in found]
 

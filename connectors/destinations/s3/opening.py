@@ -17,7 +17,15 @@ from connectors.destinations.s3.pending import Pending, PendingState
 from connectors.destinations.s3.publication import Publication
 from connectors.destinations.s3.publishing import carry_out, make_void
 from connectors.destinations.s3.target import STATE_DIRECTORY, table_prefix
-from connectors.errors import ConfigError, ConnectorError, DestinationError, DestinationUnavailable, Fenced, Stopped
+from connectors.errors import (
+    ConfigError,
+    ConnectorError,
+    DestinationAuthFailed,
+    DestinationError,
+    DestinationUnavailable,
+    Fenced,
+    Stopped,
+)
 from connectors.faults import FaultPoint, pass_point
 from connectors.mapping import S3Destination as Config
 
@@ -72,7 +80,10 @@ class TableState:
         """What `open` would raise now, without taking over; None when it would take the table."""
         found = self.stored_manifest()
         if found is None:
-            return None if self._is_vacant() else self._foreign_objects()
+            try:
+                return None if self._is_vacant() else self._foreign_objects()
+            except DestinationAuthFailed as refused:
+                return refused
         return None if found.stream in {"", self._stream.unique_id} else self._owned()
 
     def is_half_published(self, manifest: Manifest) -> bool:

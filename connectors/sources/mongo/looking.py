@@ -8,12 +8,13 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import pyarrow as pa
-from pymongo.errors import OperationFailure
+import pymongo
+from pymongo.errors import OperationFailure, PyMongoError
 
 from connectors.sources.mongo import elements as el
 from connectors.sources.mongo.casts import Casts
 from connectors.sources.mongo.converting import NAMES, Scanned, scan
-from connectors.sources.mongo.ids import ID
+from connectors.sources.mongo.ids import ID, Filter
 from connectors.sources.mongo.reading import Reading
 from connectors.sources.mongo.rows import Shape
 from connectors.sources.mongo.session import Session
@@ -21,6 +22,8 @@ from connectors.verbs import Preview, PreviewColumn
 
 #: Of each end of the collection.
 _SAMPLED = 500
+#: A count is worth no more of the server's time, nor of those who wait for it.
+COUNTS_FOR_S = 5.0
 _TYPE_NAMES = {
     el.DOUBLE: "double",
     el.STRING: "string",
@@ -103,6 +106,25 @@ def estimated_count(session: Session, collection: str) -> int | None:
             return int(session.collection(collection).estimated_document_count())
         except OperationFailure:
             return None
+
+    return session.call(ask)
+
+
+def count_within(session: Session, collection: str, filter_: Filter, seconds: float = COUNTS_FOR_S) -> int | None:
+    """Number of documents that a filter finds; None where the server cannot tell in time, or may not be asked.
+
+    Counted by an index on what the filter goes by: a large range, or one without an index, is not counted to its end.
+    """
+
+    def ask() -> int | None:
+        try:
+            # Sets a limit at the server too, which ends the count there.
+            with pymongo.timeout(seconds):
+                return int(session.collection(collection).count_documents(filter_))
+        except PyMongoError as error:
+            if error.timeout or isinstance(error, OperationFailure):
+                return None
+            raise
 
     return session.call(ask)
 

@@ -27,7 +27,7 @@ from connectors.sources.mongo.dumping import dump
 from connectors.sources.mongo.errors import CONNECTOR, mapped
 from connectors.sources.mongo.fields import Fields
 from connectors.sources.mongo.following import buffer_pass, filters_of, follow
-from connectors.sources.mongo.ids import ID, bracket_of, id_value
+from connectors.sources.mongo.ids import ID, Filter, bracket_of, id_value
 from connectors.sources.mongo.position import MongoPosition
 from connectors.sources.mongo.reading import Reading
 from connectors.sources.mongo.rows import Tally
@@ -126,19 +126,12 @@ class MongoCollectionSource(Source):
         ).dump()
 
     def backfill(self, selection: Selection, position: Position) -> Iterator[Chunk]:
-        self._refuse_for_dumps("a backfill has no row to update; run the mapping for a new snapshot")
+        filter_ = self._filter_of(selection)
         self._position(position)
-        bounds = (selection.since, selection.until)
-        field = self._spec.bookmark_column
-        if selection.is_by_key:
-            field = ID
-            keys = (selection.from_key, selection.to_key)
-            bounds = tuple(None if key is None else self._id_value(key) for key in keys)  # type: ignore[assignment]
-        if field is None:
-            msg = "there is no bookmark to select by; name one in the mapping, or give a range of keys"
-            raise self._session.error(ConfigError, msg)
-        words = zip(("$gte", "$lte"), bounds, strict=True)
-        return self._selected({field: {word: bound for word, bound in words if bound is not None}}, position)
+        return self._selected(filter_, position)
+
+    def backfill_rows(self, selection: Selection) -> int | None:
+        return looking.count_within(self._session, self._spec.collection_name, self._filter_of(selection))
 
     def snapshot_of(self, position: Position) -> datetime | None:
         return _parsed(position).snapshot_date
@@ -152,9 +145,29 @@ class MongoCollectionSource(Source):
     def close(self) -> None:
         self._session.close()
 
-    def _selected(self, filter_: dict[str, object], position: Position) -> Iterator[Chunk]:
+    def _filter_of(self, selection: Selection) -> Filter:
+        """What finds the selected documents."""
+        self._refuse_for_dumps("a backfill has no row to update; run the mapping for a new snapshot")
+        bounds: tuple[object, object] = (selection.since, selection.until)
+        field = self._spec.bookmark_column
+        if selection.is_by_key:
+            field = ID
+            first, last = (
+                None if key is None else self._id_value(key) for key in (selection.from_key, selection.to_key)
+            )
+            bounds = (first, last)
+        if field is None:
+            msg = "there is no bookmark to select by; name one in the mapping, or give a range of keys"
+            raise self._session.error(ConfigError, msg)
+        words = zip(("$gte", "$lte"), bounds, strict=True)
+        return {field: {word: bound for word, bound in words if bound is not None}}
+
+    def _selected(self, filter_: Filter, position: Position) -> Iterator[Chunk]:
         reading = self._reading()
+        self._report.phase = "backfill"
+        expected = looking.count_within(self._session, self._spec.collection_name, filter_)
         for piece in reading.pieces(filter_):
+            self._report.rows_expected = expected
             yield reading.chunk(reading.write, piece, position)
         reading.tally.warn()
 

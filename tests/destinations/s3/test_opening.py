@@ -189,7 +189,7 @@ def _no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("status", "code", "kind", "words"),
     [
-        (403, "AccessDenied", DestinationAuthFailed, "list the bucket"),
+        (403, "AccessDenied", DestinationAuthFailed, "s3:GetObject"),
         (403, "RequestTimeTooSkewed", DestinationAuthFailed, "clock"),
         (400, "ExpiredToken", DestinationAuthFailed, "expired"),
         (400, "AuthorizationHeaderMalformed", ConfigError, "`region`"),

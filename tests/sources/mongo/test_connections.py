@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ssl
+import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ from connectors.errors import (
 from connectors.mapping import CollectionSpec, MongoSource
 from connectors.sources.mongo.errors import translate
 from connectors.sources.mongo.fields import Fields
+from connectors.sources.mongo.looking import count_within
 from connectors.sources.mongo.reading import Reading
 from connectors.sources.mongo.rows import Tally
 from connectors.sources.mongo.session import Session, client_arguments, reached_by
@@ -65,6 +67,19 @@ def test_tls_with_the_certificate_of_the_mapping(docs: Docs, certificate: Path) 
         with pytest.raises(SourceUnavailable):
             plain.open()
         plain.close()
+
+
+def test_count_that_takes_too_long_is_left_off(docs: Docs) -> None:
+    docs.make()
+    with run_relay(*docs.host_and_port) as relay:
+        session = Session(config(f"mongodb://127.0.0.1:{relay.port}/?directConnection=true"), "s", Options())
+        session.open()
+        assert count_within(session, "none", {}) == 0
+        relay.hold(b"aggregate")
+        began = time.monotonic()
+        assert count_within(session, "none", {}, seconds=0.5) is None
+        assert time.monotonic() - began < 30
+        session.close()
 
 
 @pytest.mark.parametrize(

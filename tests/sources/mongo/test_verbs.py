@@ -172,14 +172,22 @@ def test_backfill_reads_a_range_anew(docs: Docs, mapping_of: MappingOf) -> None:
         docs.set(key, note="changed behind the bookmark's back")
     changed = [row["key"] for row in verified(raw, code=5)["differing_keys"]]
     assert sorted(changed) == [["20"], ["3"]]
-    _backfill(raw, Selection(from_key=("0",), to_key=("9",)))
+    assert _backfill(raw, Selection(from_key=("0",), to_key=("9",))) == (10, "backfill", 10)
     assert [row["key"] for row in verified(raw, code=5)["differing_keys"]] == [["20"]]
-    _backfill(raw, Selection(since=LONG_AGO - timedelta(days=1)))
+    docs.set(39, updated_at=LONG_AGO - timedelta(days=2))
+    assert _backfill(raw, Selection(since=LONG_AGO - timedelta(days=1))) == (39, "backfill", 39)
+    docs.set(39, updated_at=LONG_AGO)
     verified(raw, code=0)
 
 
-def _backfill(raw: dict[str, Any], selection: Selection) -> None:
-    """What a backfill run does, without recording it."""
+def test_nobody_counts_for_a_backfill_that_cannot_be(docs: Docs, mapping_of: MappingOf) -> None:
+    source = source_of(mapping_of(make_collection(mode="dumping", bookmark=...)))
+    with pytest.raises(ConfigError, match="dumping copies whole snapshots"):
+        source.backfill_rows(Selection(from_key=("0",)))
+
+
+def _backfill(raw: dict[str, Any], selection: Selection) -> tuple[int | None, str, int | None]:
+    """What a backfill run does, without recording it; the estimate before, what it said of itself, and meanwhile."""
     source = source_of(raw)
     mapping = parse_mapping(raw)
     destination = create_destination(mapping.destination["dest"], stream_of(raw), source._report)  # type: ignore[attr-defined]
@@ -188,9 +196,12 @@ def _backfill(raw: dict[str, Any], selection: Selection) -> None:
         resume = destination.open(epoch_floor=0)
         assert resume.position is not None
         destination.prepare(source.describe(resume.position))
+        before = source.backfill_rows(selection)
         chunks = source.backfill(selection, resume.position)
         assert chunks is not None
         list(destination.write(chunks))
+        report = source._report  # type: ignore[attr-defined]
+        return before, report.phase, report.rows_expected
     finally:
         source.close()
         destination.close()
