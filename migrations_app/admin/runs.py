@@ -17,7 +17,7 @@ from migrations_app import audit, runs, starting
 from migrations_app.admin.auditing import records_itself
 from migrations_app.admin.base import ReadOnlyAdmin
 from migrations_app.admin.pages import fragment, page
-from migrations_app.admin.posting import Done, Refused, posted, shown
+from migrations_app.admin.posting import Done, Refused, posted, shown, whole_number
 from migrations_app.admin.run_action import may_start
 from migrations_app.admin.run_columns import RunColumns, RunList
 from migrations_app.admin.run_filters import ErrorClassFilter, OfStreamsFilter, TimeFilter
@@ -42,7 +42,6 @@ _SEE_VALUES = "migrations_app.view_checkpoint"
 #: More at once is a mistake more often than not, and takes a request too long.
 _MOST_AT_ONCE = 1000
 _NOT_TO_RETRY = frozenset({RunState.QUEUED, RunState.RUNNING, RunState.SUCCEEDED})
-_MOST_DELETES = 2**63
 _LEFT = "Nothing was queued: {} is no longer part of its mapping."
 #: What a page needs of a run's row; lists do without the long ones.
 _LONG = ("plan", "request", "warnings", "counters", "trace", "error_message", "reason")
@@ -173,15 +172,15 @@ class RunAdmin(SavedFilters, RunColumns, ReadOnlyAdmin):
     @posted(_RUN)
     def approve_deletes(self, request: HttpRequest, run: Run) -> Done:
         """Run the stream again, and let it delete so many rows."""
-        given = request.POST.get("allow_deletes", "").strip()
-        if not given.isdecimal() or not 0 < int(given) < _MOST_DELETES:
+        allowed = whole_number(request.POST.get("allow_deletes", "").strip())
+        if not allowed:
             message = "Nothing was queued: enter how many rows may be deleted, as a whole number."
             raise Refused(message)
         if not run.stream.active:
             raise Refused(_LEFT.format(run.stream.unique_id))
         started = starting.queue(
             [run.stream],
-            allow_deletes=int(given),
+            allow_deletes=allowed,
             requested_by=request.user.get_username(),
             trigger=TriggerKind.ADMIN,
         )
@@ -190,8 +189,8 @@ class RunAdmin(SavedFilters, RunColumns, ReadOnlyAdmin):
             raise Refused(message)
         (new,) = started.runs
         to = reverse("admin:migrations_app_run_change", args=(new.pk,))
-        sentence = f"Queued a run of {run.stream.unique_id} that may delete {counted(int(given), 'row')}."
-        return Done(sentence, to=to, details={"run": str(new.pk), "allow_deletes": int(given)})
+        sentence = f"Queued a run of {run.stream.unique_id} that may delete {counted(allowed, 'row')}."
+        return Done(sentence, to=to, details={"run": str(new.pk), "allow_deletes": allowed})
 
     def _retried(self, request: HttpRequest, run: Run) -> Run:
         if not run.stream.active:
@@ -241,7 +240,7 @@ class RunAdmin(SavedFilters, RunColumns, ReadOnlyAdmin):
             except Refused as refusal:
                 messages.warning(request, str(refusal))
         if queued:
-            messages.success(request, f"Queued {queued} {'run' if queued == 1 else 'runs'}.")
+            messages.success(request, f"Queued {counted(queued, 'run')}.")
 
     def _selected(self, request: HttpRequest, queryset: Any) -> list[Run]:
         chosen = list(queryset.select_related("stream__mapping").defer(None)[: _MOST_AT_ONCE + 1])

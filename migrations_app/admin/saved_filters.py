@@ -9,7 +9,7 @@ from django.db import transaction
 from django.http import HttpRequest, HttpResponse, QueryDict
 from django.urls import reverse
 
-from migrations_app.admin.posting import Done, Refused, posted
+from migrations_app.admin.posting import Done, Refused, posted, whole_number
 from migrations_app.models import SavedFilter
 
 _VIEW = "migrations_app.view_run"
@@ -59,9 +59,7 @@ class SavedFilters:
     def forget_filter(self, request: HttpRequest) -> Done:
         """Delete a filter of one's own."""
         user: Any = request.user
-        number = request.POST.get("filter", "")
-        mine = SavedFilter.objects.filter(user=user, pk=int(number)) if _is_key(number) else None
-        found = mine.first() if mine is not None else None
+        found = SavedFilter.objects.filter(user=user, pk=whole_number(request.POST.get("filter", ""))).first()
         if found is None:
             message = "Nothing was deleted: you have no such filter any more."
             raise Refused(message)
@@ -79,10 +77,6 @@ def filter_of(asked: QueryDict) -> str:
     for key in sorted(kept):
         in_order.setlist(key, kept.getlist(key))
     return in_order.urlencode()
-
-
-def _is_key(text: str) -> bool:
-    return text.isascii() and text.isdecimal() and len(text) < 19
 
 
 def _list_of(query: str) -> str:
