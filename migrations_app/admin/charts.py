@@ -89,7 +89,6 @@ def bars(
         options: As `bar_options` makes them.
     """
     return {
-        "kind": "bar",
         "label": label,
         "data": json.dumps({"labels": list(names), "datasets": list(datasets)}),
         "options": json.dumps(options),

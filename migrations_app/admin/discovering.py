@@ -16,7 +16,7 @@ from migrations_app.admin import found, slots
 from migrations_app.admin.editor import opening
 from migrations_app.admin.found import Catalog
 from migrations_app.admin.pages import fragment, page
-from migrations_app.admin.posting import posted, shown, url_of
+from migrations_app.admin.posting import posted, shown, url_of, whole_number
 from migrations_app.audit import Actor, actor_of
 from migrations_app.models import Destination, Mapping, Source
 from migrations_app.verbs import choosing, registering
@@ -28,7 +28,6 @@ _MAY_LOOK = "migrations_app.test_connection"
 MAX_SPECS = 200
 _MAX_ID = 100
 #: Of a place in a list; Python reads no number of thousands of them.
-_MOST_DIGITS = 10
 
 
 class DiscoveringAdmin:
@@ -69,7 +68,7 @@ class DiscoveringAdmin:
         except NoDraftError as error:
             return fragment(request, "parts/found.html", source=row, problem=str(error))
         if (schema := request.GET.get("schema")) is not None:
-            part = found.page_of(catalog, search, schema, _number(request.GET.get("offset")))
+            part = found.page_of(catalog, search, schema, whole_number(request.GET.get("offset", "")) or 0)
             return fragment(request, "parts/found_tables.html", source=row, schema=part, search=search)
         schemas = found.schemas_of(catalog, search)
         return fragment(
@@ -220,7 +219,3 @@ def _refused(request: HttpRequest, error: NoDraftError) -> HttpResponse:
 def _gone_to(url: str) -> HttpResponse:
     """Let htmx leave the page."""
     return HttpResponse(headers={"HX-Redirect": url})
-
-
-def _number(text: str | None) -> int:
-    return int(text) if text is not None and text.isdecimal() and len(text) < _MOST_DIGITS else 0

@@ -12,6 +12,7 @@ from connectors.mapping.masks import PLACE_KEYS
 from migrations_app import documents, secrets
 from migrations_app.admin.contract_fields import contract_field, field_name
 from migrations_app.admin.secret_fields import ADDRESS, ForgetField, SecretFormField
+from migrations_app.admin.users_of import names_of_users
 from migrations_app.endpoints_io import DESTINATION, SOURCE, EndpointKind, part_issues
 from migrations_app.models import Destination, Source
 
@@ -115,7 +116,7 @@ class EndpointForm(forms.ModelForm):  # type: ignore[type-arg]
         former = self.initial.get(self.type_key)
         if not self.instance.pk or former == kind or not self.instance.mappings.exists():
             return False
-        users = ", ".join(self.instance.mappings.values_list("pk", flat=True))
+        users = names_of_users(self.instance)
         message = f"Mappings use it as {former}: {users}. Make a new one of the other kind instead."
         self.add_error(self.type_key, message)
         return True

@@ -27,6 +27,8 @@ from django.utils.http import url_has_allowed_host_and_scheme
 from migrations_app import audit
 
 _MARK = "dms_address"
+#: Of a whole number that every column for one can hold.
+_MOST_DIGITS = 18
 #: The field in which a person types the name of what an action is about; templates/parts/confirm.html has it.
 CONFIRM = "confirm"
 
@@ -236,6 +238,11 @@ class WithAddresses:
             return HttpResponseRedirect(to)
         # A request of htmx follows a redirect by itself and would put the whole page into its fragment.
         return HttpResponse(headers={"HX-Redirect": iri_to_uri(to)})
+
+
+def whole_number(text: str) -> int | None:
+    """The whole number that somebody sent; None for anything else, and for one that no column can hold."""
+    return int(text) if text.isascii() and text.isdecimal() and len(text) <= _MOST_DIGITS else None
 
 
 def one_or_after(*, is_one: bool) -> AbstractContextManager[Any]:

@@ -15,7 +15,7 @@ from connectors.wording import counted
 from migrations_app import runs, starting
 from migrations_app.admin.base import ReadOnlyAdmin
 from migrations_app.admin.pages import fragment, page
-from migrations_app.admin.posting import Done, Refused, posted, shown
+from migrations_app.admin.posting import Done, Refused, posted, shown, whole_number
 from migrations_app.admin.run_columns import RunColumns, RunList
 from migrations_app.admin.run_filters import ErrorClassFilter, OfStreamsFilter, TimeFilter
 from migrations_app.admin.run_log import as_text, diagnostics, log_of
@@ -37,8 +37,6 @@ else:
 _VIEW = "migrations_app.view_run"
 _RUN = "migrations_app.run_mapping"
 _SEE_VALUES = "migrations_app.view_checkpoint"
-_MOST_DELETES = 2**63
-_MOST_DIGITS = 19
 _LEFT = "Nothing was queued: {} is no longer part of its mapping."
 #: What a page needs of a run's row; lists do without the long ones.
 _LONG = ("plan", "request", "warnings", "counters", "trace", "error_message", "reason")
@@ -169,16 +167,15 @@ class RunAdmin(SavedFilters, RunColumns, RunsAtOnce, ReadOnlyAdmin):
     @posted(_RUN)
     def approve_deletes(self, request: HttpRequest, run: Run) -> Done:
         """Run the stream again, and let it delete so many rows."""
-        given = request.POST.get("allow_deletes", "").strip()
-        # Python reads no number of thousands of digits.
-        if not given.isdecimal() or len(given) > _MOST_DIGITS or not 0 < int(given) < _MOST_DELETES:
+        allowed = whole_number(request.POST.get("allow_deletes", "").strip())
+        if not allowed:
             message = "Nothing was queued: enter how many rows may be deleted, as a whole number."
             raise Refused(message)
         if not run.stream.active:
             raise Refused(_LEFT.format(run.stream.unique_id))
         started = starting.queue(
             [run.stream],
-            allow_deletes=int(given),
+            allow_deletes=allowed,
             requested_by=request.user.get_username(),
             trigger=TriggerKind.ADMIN,
         )
@@ -187,8 +184,8 @@ class RunAdmin(SavedFilters, RunColumns, RunsAtOnce, ReadOnlyAdmin):
             raise Refused(message)
         (new,) = started.runs
         to = reverse("admin:migrations_app_run_change", args=(new.pk,))
-        sentence = f"Queued a run of {run.stream.unique_id} that may delete {counted(int(given), 'row')}."
-        return Done(sentence, to=to, details={"run": str(new.pk), "allow_deletes": int(given)})
+        sentence = f"Queued a run of {run.stream.unique_id} that may delete {counted(allowed, 'row')}."
+        return Done(sentence, to=to, details={"run": str(new.pk), "allow_deletes": allowed})
 
     def _retried(self, request: HttpRequest, run: Run) -> Run:
         if not run.stream.active:

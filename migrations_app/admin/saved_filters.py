@@ -9,8 +9,7 @@ from django.db import transaction
 from django.http import HttpRequest, HttpResponse, QueryDict
 from django.urls import reverse
 
-from migrations_app.admin.base import is_key_of
-from migrations_app.admin.posting import Done, Refused, posted
+from migrations_app.admin.posting import Done, Refused, posted, whole_number
 from migrations_app.models import SavedFilter
 
 _VIEW = "migrations_app.view_run"
@@ -60,9 +59,7 @@ class SavedFilters:
     def forget_filter(self, request: HttpRequest) -> Done:
         """Delete a filter of one's own."""
         user: Any = request.user
-        number = request.POST.get("filter", "")
-        mine = SavedFilter.objects.filter(user=user)
-        found = mine.filter(pk=number).first() if is_key_of(SavedFilter, number) else None
+        found = SavedFilter.objects.filter(user=user, pk=whole_number(request.POST.get("filter", ""))).first()
         if found is None:
             message = "Nothing was deleted: you have no such filter any more."
             raise Refused(message)

@@ -12,10 +12,11 @@ from django.urls import reverse
 from unfold.widgets import UnfoldAdminTextareaWidget, UnfoldAdminTextInputWidget
 
 from connectors.mapping import Issue, MappingError
-from migrations_app import documents, mapping_io, secrets, streams
+from migrations_app import mapping_io, secrets, streams
 from migrations_app.admin.base import BaseStackedInline, BaseTabularInline
 from migrations_app.admin.editor import opening
 from migrations_app.admin.editor.keys import BASICS, LAGS, MODE_WORDS
+from migrations_app.admin.editor.reading import document_of
 from migrations_app.admin.json_fields import JsonFormField
 from migrations_app.admin.placing import show_at_field
 from migrations_app.enums import Noun
@@ -93,25 +94,12 @@ def check_mapping(mapping: Mapping, formsets: tuple[MappingPartFormSet, ...]) ->
         ValidationError: There is a mistake; those without a field are in its messages.
     """
     try:
-        raw = _document(mapping, formsets)
-        issues = _issues(mapping, raw)
+        issues = _issues(mapping, document_of(mapping, formsets))
     except secrets.SecretUnreadableError as error:
         raise ValidationError(str(error)) from None
     if issues:
         unplaced = [str(issue) for issue in issues if not show_at_field(issue, formsets)]
         raise ValidationError(unplaced or "The mapping has mistakes; they are shown at their fields.")
-
-
-def _document(mapping: Mapping, formsets: tuple[MappingPartFormSet, ...]) -> dict[str, Any]:
-    raw: dict[str, Any] = {"source": documents.source_raw(mapping.source), "destination": {}}
-    raw[mapping.noun.plural] = []
-    for formset in formsets:
-        rows = [form.instance for form in formset.kept_forms()]
-        if formset.model is MappingDestination:
-            raw["destination"] = {row.name: documents.destination_raw(row.destination) for row in rows}
-        elif rows:
-            raw[_noun(formset).plural] = [row.to_raw() for row in rows]
-    return raw | documents.mapping_extras_raw(mapping)
 
 
 def _issues(mapping: Mapping, raw: dict[str, Any]) -> tuple[Issue, ...]:
@@ -121,11 +109,6 @@ def _issues(mapping: Mapping, raw: dict[str, Any]) -> tuple[Issue, ...]:
         return error.issues
     names = [spec.name for spec in parsed.specs]
     return tuple(streams.clashes(mapping.pk, mapping.noun, names, list(parsed.destination)))
-
-
-def _noun(formset: MappingPartFormSet) -> Noun:
-    model: Any = formset.model
-    return Noun(model.noun)
 
 
 class DestinationForm(forms.ModelForm):  # type: ignore[type-arg]

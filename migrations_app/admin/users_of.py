@@ -14,6 +14,7 @@ from migrations_app.standing.judging import Standing
 
 #: Mappings that are named; more are counted.
 NAMED = 50
+_IN_SENTENCE = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +55,13 @@ def users_of(row: Row) -> list[User]:
 
 def why_kept(row: Row, noun: str) -> str:
     """Why it cannot be deleted while mappings use it, and what to do."""
-    names = list(row.mappings.order_by("pk").values_list("pk", flat=True).distinct())
-    shown = ", ".join(names[:10]) + (f" and {len(names) - 10} more" if len(names) > 10 else "")
     verb = "read from" if noun == "source" else "write to"
-    return f"{row.name} cannot be deleted: these mappings {verb} it: {shown}. Delete them, or give them another {noun}."
+    users = names_of_users(row)
+    return f"{row.name} cannot be deleted: these mappings {verb} it: {users}. Delete them, or give them another {noun}."
+
+
+def names_of_users(row: Row) -> str:
+    """The first mappings that use it, and how many more there are."""
+    names = list(row.mappings.order_by("pk").values_list("pk", flat=True).distinct())
+    more = f" and {len(names) - _IN_SENTENCE:,} more" if len(names) > _IN_SENTENCE else ""
+    return ", ".join(names[:_IN_SENTENCE]) + more

@@ -16,7 +16,6 @@ from migrations_app.ci import files
 from migrations_app.ci.server import Content, ExitCode, Refused, Server
 
 _WAIT_S = 25
-_ACTIVE = frozenset({"queued", "running"})
 _BAD = frozenset({"failed", "lost"})
 _DOCUMENT_ERRORS = frozenset({"MappingError", "SecretUnreadableError"})
 

@@ -74,7 +74,7 @@ def test_change_shows_only_what_differs(call: Any) -> None:
     call("PUT", "/mappings/shop", raw_mapping(tables=[raw_table(batch_size=77), raw_table(table_name="customers")]))
 
     entry = only("change")
-    assert entry.before == {"tables[orders].batch_size": 10000} or entry.before == {}
+    assert entry.before == {}, "a key that was not said has no value before"
     assert entry.after is not None
     assert entry.after["tables[orders].batch_size"] == 77
     assert entry.after["tables[customers].mode"] == "syncing"

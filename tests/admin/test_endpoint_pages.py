@@ -14,7 +14,7 @@ from migrations_app.enums import RunState
 from migrations_app.models import AuditEntry, Destination, Mapping, Source, StreamTotals
 from tests.admin.ends import do, person, see, shown_by
 from tests.controlplane.builders import make_run, raw_table
-from tests.controlplane.pages import save_mapping, url
+from tests.controlplane.pages import errors_of, save_mapping, url
 
 pytestmark = pytest.mark.django_db
 
@@ -61,6 +61,17 @@ def test_clone_holds_the_same_secret_under_another_name(admin_client: Client) ->
     admin_client.post(do("source", "clone", source.pk))
     assert Source.objects.filter(name=f"{source.name} copy 2").exists()
     assert AuditEntry.objects.filter(action="clone", target_id=str(source.pk)).count() == 2
+
+
+def test_kind_of_a_source_that_many_use_stays_and_the_first_of_them_are_named(admin_client: Client) -> None:
+    source = save_mapping().source
+    Mapping.objects.bulk_create(Mapping(pk=f"more-{number:02}", source=source) for number in range(20))
+    form = {"name": "lake", "source_type": "mongo", "mongo__url": "env:DMS_URL", "mongo__db_name": "shop"}
+
+    said = errors_of(admin_client.post(url(Source, "change", source.pk), form))["source_type"]
+
+    assert "Mappings use it as pgsql: more-00, more-01, " in said[0]
+    assert "more-09 and 11 more. Make a new one" in said[0]
 
 
 def test_clone_of_the_longest_name_fits(admin_client: Client) -> None:

@@ -71,7 +71,7 @@ def test_backfill_reads_a_range_of_keys_and_moves_nothing(databases: Databases, 
     said = post(client, stream, "backfill", from_key="10", to_key="12")
     execute()
 
-    assert "the stream&#x27;s own place stays" in said[0] or "the stream's own place stays" in said[0]
+    assert "the stream's own place stays" in said[0]
     assert changed(databases) == [10, 11, 12]
     assert Checkpoint.objects.get().position == before
     run = Run.objects.get(trigger=TriggerKind.BACKFILL)

@@ -69,7 +69,7 @@ def read_form(admin: Any, request: HttpRequest, row: Mapping | None) -> Entered:
         formset.is_valid()
     found = [*_head_issues(form), *(each for formset in formsets for each in _row_issues(formset))]
     try:
-        raw = _document(mapping, formsets)
+        raw = document_of(mapping, formsets)
     except secrets.SecretUnreadableError as error:
         return Entered(mapping.pk or "", {}, ((Issue((), str(error)), ""),), ())
     taken = {issue.loc for issue, _ in found}
@@ -98,8 +98,17 @@ def _specs(formsets: Sequence[Any]) -> list[Any]:
     return [formset for formset in formsets if formset.model is not MappingDestination]
 
 
-def _document(mapping: Mapping, formsets: Sequence[Any]) -> dict[str, Any]:
-    raw: dict[str, Any] = {}
+def document_of(mapping: Mapping, formsets: Sequence[Any]) -> dict[str, Any]:
+    """The document that the page says, secrets in the clear; what is not chosen yet is empty.
+
+    Args:
+        mapping: The head of the page.
+        formsets: Its lists.
+
+    Raises:
+        SecretUnreadableError: A stored secret was sealed with a key that is gone.
+    """
+    raw: dict[str, Any] = {"source": {}, "destination": {}}
     if mapping.source_id is not None:
         raw["source"] = documents.source_raw(mapping.source)
         raw[mapping.noun.plural] = []
@@ -109,7 +118,6 @@ def _document(mapping: Mapping, formsets: Sequence[Any]) -> dict[str, Any]:
             raw["destination"] = {row.name: _destination(row) for row in rows if row.name}
         elif rows:
             raw[formset.model.noun.plural] = [row.to_raw() for row in rows]
-    raw = {"source": {}, "destination": {}, **raw}
     return raw | documents.mapping_extras_raw(mapping)
 
 
