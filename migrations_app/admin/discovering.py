@@ -27,7 +27,6 @@ _MAY_LOOK = "migrations_app.test_connection"
 #: The editor shows a form for each; for more there is `*`.
 MAX_SPECS = 200
 _MAX_ID = 100
-#: Of a place in a list; Python reads no number of thousands of them.
 
 
 class DiscoveringAdmin:
