@@ -16,8 +16,8 @@ from tests.databases import PgDatabase
 LIMIT_MB = 340
 CELL = 100 * 1024 * 1024
 
-# Prints by how many MB the highest resident size grows, which leaves out what modules take on this machine; a process of
-# its own, since the size never goes down. getrusage() would also count what the test's process held when it started
+# Prints by how many MB the highest resident size grows, which leaves out what modules take on this machine; a process
+# of its own, since the size never goes down. getrusage() would also count what the test's process held when it started
 # this one (Linux keeps the peak through fork and exec).
 RUN = """
 import json, sys
