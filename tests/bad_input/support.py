@@ -31,7 +31,7 @@ def refused(
     kind: type[ConnectorError],
     connector: str,
     *words: str,
-    within_s: float = 10,
+    within_s: float = 60,
 ) -> Iterator[None]:
     """The block ends in time with an error of that very type that says all of that, and nothing that it must not."""
     caplog.set_level(logging.DEBUG)

@@ -105,7 +105,7 @@ class Command:
             self.code = self.poll()
         return self.code is None
 
-    def wait(self, timeout_s: float = 30.0) -> int:
+    def wait(self, timeout_s: float = 60.0) -> int:
         """The exit code; negative for the signal that ended it."""
         wait_until(lambda: not self.is_running, f"process {self.pid} to end", timeout_s)
         assert self.code is not None
@@ -116,7 +116,7 @@ class Command:
 
     def wait_for_fault(self) -> None:
         """Until it has come to the fault point that was armed."""
-        wait_until(lambda: "fault injected" in self.err, f"the fault point; it wrote {self.err}", 30)
+        wait_until(lambda: "fault injected" in self.err, f"the fault point; it wrote {self.err}")
 
     def document(self) -> Any:
         return json.loads(self.out)
@@ -233,7 +233,7 @@ class Plane:
             yield opened
 
 
-def wait_until(is_so: Callable[[], bool], what: str, timeout_s: float = 20.0) -> None:
+def wait_until(is_so: Callable[[], bool], what: str, timeout_s: float = 60.0) -> None:
     """Wait, and fail with what was waited for."""
     deadline = time.monotonic() + timeout_s
     while not is_so():

@@ -96,10 +96,11 @@ class Hosts:
         common = {"DATABASE_URL": self.plane.database_url, "DMS_VAR_DIR": str(self.warm.template.parent)}
         host = Host(name, self.directory, common | environment)
         self._started.append(host)
-        self.wait_until(lambda: self.is_up(name), f"worker {name} to be up")
+        # Three interpreters start, each with all of Django.
+        self.wait_until(lambda: self.is_up(name), f"worker {name} to be up", 90)
         return host
 
-    def wait_until(self, is_so: Callable[[], bool], what: str, timeout_s: float = 30.0) -> None:
+    def wait_until(self, is_so: Callable[[], bool], what: str, timeout_s: float = 60.0) -> None:
         """Wait, and fail with what the workers wrote and the runs are."""
         try:
             wait_until(is_so, what, timeout_s)
