@@ -31,8 +31,15 @@ else:
 
 #: Ways of asking that can take for ever on one row: SQLite tries them by Python's `re`, which stops the whole process.
 _ENDLESS = frozenset({"regex", "iregex"})
+_MOST_WORDS = 30
 
-__all__ = ["BaseAdmin", "BaseStackedInline", "BaseTabularInline", "ReadOnlyAdmin", "is_key_of"]
+__all__ = ["BaseAdmin", "BaseStackedInline", "BaseTabularInline", "ReadOnlyAdmin", "is_key_of", "shortened"]
+
+
+def shortened(term: str) -> str:
+    """What is typed into a search, as far as a query has room for it: SQLite refuses one of a thousand conditions."""
+    words = term.split()
+    return term if len(words) <= _MOST_WORDS else " ".join(words[:_MOST_WORDS])
 
 
 def is_key_of(model: Any, text: str) -> bool:
@@ -87,6 +94,10 @@ class BaseAdmin(NoticesOthers, Audited, WithAddresses, UnfoldAdmin):
         except ValidationError:
             return False
         return True
+
+    def get_search_results(self, request: HttpRequest, queryset: Any, search_term: str) -> tuple[Any, bool]:
+        """Rows that hold all of the words."""
+        return super().get_search_results(request, queryset, shortened(search_term))
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         """A list is called by what it lists, where Django asks to select one to change."""

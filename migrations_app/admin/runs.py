@@ -13,7 +13,7 @@ from django.utils.text import Truncator
 
 from connectors.wording import counted
 from migrations_app import runs, starting
-from migrations_app.admin.base import ReadOnlyAdmin
+from migrations_app.admin.base import ReadOnlyAdmin, shortened
 from migrations_app.admin.pages import fragment, page
 from migrations_app.admin.posting import Done, Refused, posted, shown, whole_number
 from migrations_app.admin.run_columns import RunColumns, RunList
@@ -82,7 +82,7 @@ class RunAdmin(SavedFilters, RunColumns, RunsAtOnce, ReadOnlyAdmin):
 
     def get_search_results(self, request: HttpRequest, queryset: Any, search_term: str) -> tuple[Any, bool]:  # noqa: ARG002 - Django's signature
         """Runs of the streams that are called so, or under that id."""
-        return search(queryset, search_term), False
+        return search(queryset, shortened(search_term)), False
 
     def has_run_permission(self, request: HttpRequest) -> bool:
         """Whoever may start runs may stop them."""
