@@ -26,8 +26,8 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 _POLL_S = 0.05
 _RUNS = 20
 _SNAPSHOT = "migration_snapshot_date"
-#: A dump of four parts may be seen partially for so long.
-_PUBLICATION_S = 1.0
+#: A dump of four parts may be seen partially for so long, or on a busy machine for so large a part of its run.
+_PUBLICATION_S, _PUBLICATION_PART = 1.0, 0.3
 
 
 @dataclass
@@ -53,7 +53,7 @@ class Reader:
     def loop(self) -> None:
         try:
             while not self._over.is_set():
-                self.polls.append(self._look())
+                self.look()
                 self._over.wait(_POLL_S)
         except BaseException as error:  # noqa: BLE001 - raised again by the test
             self.error = error
@@ -61,7 +61,8 @@ class Reader:
     def stop(self) -> None:
         self._over.set()
 
-    def _look(self) -> Poll:
+    def look(self) -> None:
+        """Keep what there is to be seen now."""
         began = time.monotonic()
         keys = self.bucket.visible_parts(self.prefix)
         ended = time.monotonic()
@@ -69,7 +70,7 @@ class Reader:
         for key in keys:
             table = pq.read_table(io.BytesIO(self.bucket.get(key)), columns=[self.column], use_threads=False)
             values.update(table.column(0).to_pylist())
-        return Poll(began, ended, values)
+        self.polls.append(Poll(began, ended, values))
 
 
 @contextmanager
@@ -80,6 +81,10 @@ def _reading(lake: Lake, column: str) -> Iterator[Reader]:
     thread.start()
     try:
         yield reader
+        reader.stop()
+        thread.join()
+        # Once more, since it may have been reading for long.
+        reader.look()
     finally:
         reader.stop()
         thread.join()
@@ -110,16 +115,19 @@ def lasting_lake(
 def test_dump_appears_at_once(lasting_lake: Lake, name: str) -> None:
     lake = lasting_lake.of(name)
     runs = _RUNS // 2
+    took: list[float] = []
 
     with _reading(lake, _SNAPSHOT) as reader:
         for _ in range(runs):
+            began = time.monotonic()
             assert lake.migrate().code == 0
+            took.append(time.monotonic() - began)
 
     assert len(lake.snapshots()) == runs
     assert len(reader.polls) > 2 * runs
     windows = _partial_windows(reader.polls)
     # Of one part it is there or not; of four they appear one after the other.
-    assert max(windows.values(), default=0.0) < _PUBLICATION_S
+    assert max(windows.values(), default=0.0) < max(_PUBLICATION_S, _PUBLICATION_PART * max(took))
     if name == "dumping":
         assert windows == {}
 
@@ -159,4 +167,4 @@ def test_no_key_twice_and_none_lost_while_a_table_is_synced(lasting_lake: Lake, 
         assert [key for key, count in poll.values.items() if count > 1] == []
         assert seen <= poll.values.keys()
         seen = set(poll.values)
-    assert len(seen) >= ROWS + 60 * (runs - 2)
+    assert len(seen) == ROWS + 60 * (runs - 1)
