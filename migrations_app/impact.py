@@ -33,6 +33,19 @@ class Impact(StrEnum):
         """Its place in the order of the words."""
         return list(Impact).index(self)
 
+    @property
+    def words(self) -> str:
+        """What is reached, for people."""
+        return _REACHED[self]
+
+
+_REACHED = {
+    Impact.NONE: "nothing that is copied",
+    Impact.NEXT_RUN: "the next run",
+    Impact.FULL_RECOPY: "a whole table, which is copied anew",
+    Impact.DESTRUCTIVE: "rows at the destination, which may be deleted",
+}
+
 
 @dataclass(frozen=True, slots=True)
 class Change:
@@ -51,6 +64,12 @@ class Change:
     after: Any
     impact: Impact
     says: str
+
+    @property
+    def place(self) -> str:
+        """The same place as issues name it: ``tables[0].bookmark``."""
+        parts = (part.replace("~1", "/").replace("~0", "~") for part in self.pointer.split("/")[1:])
+        return Issue(tuple(int(part) if part.isdigit() else part for part in parts), "").path
 
 
 #: Keys of a spec that say when and how fast, and nothing of the rows.

@@ -57,7 +57,7 @@ def doing(check: DataCheck) -> str:
     if check.stop_requested:
         return f"ends, since {check.stop_requested_by or 'somebody'} cancelled it"
     if check.owner_pid is None:
-        return "its process begins"
+        return "waits until its process begins"
     progress = check.progress
     if not progress:
         return "waits for its turn, behind other streams of the mapping"

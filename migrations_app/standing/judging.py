@@ -161,8 +161,8 @@ _MAPPING_REMEDIES = {
     Standing.FAILING: "Look at the failing streams, which are named first.",
     Standing.LATE: "Look at the late streams, which are named first.",
     Standing.STOPPED: "Run what has stopped to go on from there.",
-    Standing.DISABLED: "Resume it to schedule its streams again.",
-    Standing.PAUSED: "Resume it to schedule its streams again.",
+    Standing.DISABLED: "Enable it to schedule its streams again.",
+    Standing.PAUSED: "Resume all to schedule its streams again.",
 }
 
 
@@ -214,7 +214,7 @@ def _at_rest(facts: Facts, now: datetime) -> Verdict | None:
         return Verdict(Standing.GONE, reason)
     last = f" Its last run {_ended(facts)} {_ago(facts.last_finished_at, now)}." if facts.last_state else ""
     if not facts.is_enabled:
-        return Verdict(Standing.DISABLED, f"Its mapping is disabled.{last}", "Resume the mapping to schedule it again.")
+        return Verdict(Standing.DISABLED, f"Its mapping is disabled.{last}", "Enable the mapping to schedule it again.")
     if facts.is_paused:
         return Verdict(Standing.PAUSED, f"Somebody has paused it.{last}", "Resume it to schedule it again.")
     return None

@@ -253,8 +253,8 @@ def test_a_stored_mapping_says_what_the_change_means(databases: Databases) -> No
 
     html = ask(editor(), "draft_plan", form)
 
-    assert "Reaches as far as: <strong>destructive</strong>" in html
-    assert "/tables/0/mode" in html
+    assert "Reaches as far as: <strong>rows at the destination, which may be deleted</strong>" in html
+    assert "<code>tables[0].mode</code>" in html
     assert "no run starts" not in html
     assert mapping_io.load_contract(Mapping.objects.get()) == mapping_io.parse(raw)
 

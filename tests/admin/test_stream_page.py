@@ -216,7 +216,7 @@ def test_data_check_that_goes_on_is_followed() -> None:
     def piece() -> str:
         return see(client, stream, "live", seen="True None")
 
-    assert "its process begins" in piece()
+    assert ">It waits until its process begins.<" in piece()
     checking.take(Q(pk=stream.pk))
     assert "waits for its turn" in piece()
     hashing = {"work": "hashing", "rows_expected": 1200000, "ranges": 24, "hashed": ["source"]}

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import pytest
 from playwright.sync_api import Page, expect
 
 from tests.browser import running, scenes
+from tests.browser.conftest import PageOf
 from tests.browser.looking import NARROW, assert_accessible, at_width, visit
+from tests.browser.people import Role
 from tests.browser.site import Site
 
 
@@ -79,3 +82,15 @@ def test_button_that_copies_has_its_own_name_again_after_two_clicks(page: Page, 
     page.clock.fast_forward(10_000)
 
     expect(label).to_have_text("Copy diagnostics")
+
+
+@pytest.mark.parametrize("dark", [False, True])
+def test_bar_of_what_is_selected_can_be_read(page_of: PageOf, site: Site, *, dark: bool) -> None:
+    site.call(scenes.save_mapping, "shop", {})
+    page = page_of(Role.SUPERUSER, dark=dark)
+    visit(page, "/admin/migrations_app/mapping/")
+
+    page.locator("#action-toggle").check()
+
+    expect(page.locator("#changelist-actions")).to_be_visible()
+    assert_accessible(page, "#changelist-actions")

@@ -132,6 +132,13 @@ def test_due_time_is_not_late_before_the_scheduler_had_its_chance() -> None:
     assert verdict.standing is Standing.ON_TIME
 
 
+def test_what_is_not_scheduled_names_the_button_that_changes_it() -> None:
+    assert judged(is_enabled=False).remedy.startswith("Enable the mapping")
+    assert judged(is_paused=True).remedy.startswith("Resume it")
+    assert of_mapping([Standing.DISABLED], is_enabled=False).remedy.startswith("Enable it")
+    assert of_mapping([Standing.PAUSED], is_enabled=True).remedy.startswith("Resume all")
+
+
 def test_paused_stream_that_failed_does_not_call_for_anybody() -> None:
     assert not judged(**failed(is_paused=True)).standing.wants_attention
 

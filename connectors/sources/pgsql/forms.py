@@ -62,6 +62,12 @@ def warn_of_earlier_snapshots(position: PgPosition, selected: tuple[Selected, ..
         )
 
 
+def dropped_columns(position: PgPosition, selected: tuple[Selected, ...]) -> Mapping[str, str]:
+    """The columns with which rows were read before and are not read now, by their names at the destination."""
+    names = {each.column.name for each in selected}
+    return {name: "arrives no more" for name in position.forms if name not in names}
+
+
 def changed_columns(
     position: PgPosition, selected: tuple[Selected, ...], added_columns: Collection[str] = ()
 ) -> Mapping[str, str]:

@@ -10,7 +10,7 @@ from connectors.positions import Phase
 from connectors.postgres.session import Session
 from connectors.sources.pgsql.copying import ChunkSize
 from connectors.sources.pgsql.following import grace, new_keys_condition
-from connectors.sources.pgsql.forms import changed_columns, in_words
+from connectors.sources.pgsql.forms import changed_columns, dropped_columns, in_words
 from connectors.sources.pgsql.keys import key_order, key_tuple
 from connectors.sources.pgsql.position import PgPosition
 from connectors.sources.pgsql.reading import Reading
@@ -50,6 +50,8 @@ def outline_run(reading: Reading, position: PgPosition | None) -> Outline:
         )
     if position is not None and (changed := changed_columns(position, reading.selected)):
         windows.append(f"columns that are read otherwise than before: {in_words(changed)}; {_of_older(reading)}")
+    if position is not None and (dropped := dropped_columns(position, reading.selected)):
+        windows.append(f"columns that arrive no more: {', '.join(dropped)}; what arrived of them stays")
     start = position.watermark if position is not None else clock.watermark
     windows.append(f"watermark now: {clock.watermark or 'not to be had, it stays where it is'}")
     if position is not None or not is_copying:

@@ -46,7 +46,7 @@ from connectors.sources.pgsql.catalog import (
 from connectors.sources.pgsql.copying import begin_copy, copy
 from connectors.sources.pgsql.dumping import dump, query_columns, query_source
 from connectors.sources.pgsql.following import buffer_pass, follow, source_keys, take_bounds
-from connectors.sources.pgsql.forms import needs_refill, warn_of_earlier_snapshots
+from connectors.sources.pgsql.forms import dropped_columns, needs_refill, warn_of_earlier_snapshots
 from connectors.sources.pgsql.outline import outline_dump, outline_run
 from connectors.sources.pgsql.position import PgPosition
 from connectors.sources.pgsql.preview import preview
@@ -128,11 +128,15 @@ class PgsqlTableSource(Source):
             if self._table is not None:
                 self._report.rows_expected = self._table.estimated_rows
             if request.position is not None:
-                warn_of_earlier_snapshots(_parsed(request.position), self._selected, self._report)
+                earlier = _parsed(request.position)
+                self._report.altered.update(dropped_columns(earlier, self._selected))
+                warn_of_earlier_snapshots(earlier, self._selected, self._report)
             yield from dump(self._reader, self._stream, self._selected, self._dumped(), self._report, self._table)
             return
         reading = self.reading()
         position = self._position(request.position)
+        if position is not None:
+            self._report.altered.update(dropped_columns(position, self._selected))
         was_copied_now = False
         if position is None or needs_refill(reading, position, request.prepared.added_columns):
             clock = reading.watermark.read()
