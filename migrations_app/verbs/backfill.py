@@ -8,8 +8,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-import pytz
-
 from connectors import registry
 from connectors.base import (
     Chunk,
@@ -30,6 +28,7 @@ from migrations_app.models import Run
 from migrations_app.owner import Owner
 from migrations_app.plans import Plan
 from migrations_app.verbs.keys import has_whole_number_key, read_key
+from migrations_app.zones import moments_of, zone_named
 
 #: The key of Run.request under which the selection stands.
 REQUEST_KEY = "backfill"
@@ -202,10 +201,13 @@ def _time(name: str, text: str | None, timezone: str) -> datetime | None:
         return None
     try:
         moment = datetime.fromisoformat(text)
-        return moment if moment.tzinfo is not None else pytz.timezone(timezone).localize(moment)
+        if moment.tzinfo is not None:
+            return moment
+        first, last = moments_of(moment, zone_named(timezone))
     except (ValueError, OverflowError) as error:
         message = "expected a time in ISO 8601, such as 2026-01-31T18:00:00+05:30"
         raise MappingError([Issue((name,), message)]) from error
+    return last if name == "until" else first
 
 
 def _as_json(selection: Selection) -> dict[str, Any]:
