@@ -79,3 +79,14 @@ def test_button_that_copies_has_its_own_name_again_after_two_clicks(page: Page, 
     page.clock.fast_forward(10_000)
 
     expect(label).to_have_text("Copy diagnostics")
+
+
+def test_piece_that_is_asked_for_after_the_session_is_never_the_page_to_sign_in(page: Page) -> None:
+    visit(page, "/admin/migrations_app/servicesettings/see/import_page/")
+    page.get_by_label("Document").fill("settings = {}")
+    page.context.clear_cookies(name="sessionid")
+
+    page.get_by_role("button", name="Only check").click()
+
+    expect(page.locator("#checked")).to_have_text("You are signed out. Sign in in another tab, then go on here.")
+    expect(page.get_by_label("Document")).to_have_value("settings = {}")
