@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import UTC, datetime
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from django.http import HttpRequest
@@ -33,3 +34,15 @@ def zone_named(name: str) -> ZoneInfo:
         return ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError):
         return ZoneInfo("UTC")
+
+
+def moments_of(wall_time: datetime, zone: ZoneInfo) -> tuple[datetime, datetime]:
+    """The first and the last moment that a time on the clocks of a zone may stand for: two when they are put back.
+
+    A range that begins with the one and ends with the other leaves nothing out.
+
+    Raises:
+        OverflowError: Python knows no such moment.
+    """
+    found = [wall_time.replace(tzinfo=zone, fold=fold).astimezone(UTC) for fold in (0, 1)]
+    return min(found), max(found)

@@ -159,6 +159,7 @@ def _extend(mapping: Mapping, specs_key: str, specs: list[dict[str, Any]], *, by
     name_key = "table_name" if specs_key == "tables" else "collection_name"
     try:
         raw = mapping_io.load_raw(mapping)
+        seen = _version_of(raw)
         known = {spec[name_key] for spec in raw[specs_key]}
         added = [spec for spec in specs if spec[name_key] not in known]
         if not added:
@@ -166,11 +167,22 @@ def _extend(mapping: Mapping, specs_key: str, specs: list[dict[str, Any]], *, by
             raise NoDraftError(message)
         raw[specs_key] = [*raw[specs_key], *added]
         parsed = registering.read(mapping.pk, raw)
-        registering.register(Wanted(mapping.pk, raw, parsed), Conditions(), by=by)
+        registering.register(Wanted(mapping.pk, raw, parsed), Conditions(etag=seen), by=by)
+    except registering.StaleError:
+        message = f"{mapping.pk} was changed in the same moment; try again"
+        raise NoDraftError(message) from None
     except contract.MappingError as error:
         raise NoDraftError("; ".join(str(issue) for issue in error.issues)) from None
     except (registering.ConflictError, registering.LockedError, secrets.SecretUnreadableError) as error:
         raise NoDraftError(str(error)) from None
+
+
+def _version_of(raw: dict[str, Any]) -> str | None:
+    """The version of what is stored; None where it breaks the contract, as a mapping of an older release may."""
+    try:
+        return registering.etag_of(contract.parse_mapping(raw))
+    except contract.MappingError:
+        return None
 
 
 def _new_id(request: HttpRequest) -> str:

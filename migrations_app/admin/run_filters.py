@@ -14,6 +14,7 @@ from django.utils import timezone
 
 from migrations_app import error_guide
 from migrations_app.models import Run, Stream
+from migrations_app.zones import moments_of, zone_named
 
 if TYPE_CHECKING:
     DropdownFilter = admin.SimpleListFilter
@@ -103,17 +104,18 @@ class TimeFilter(admin.ListFilter):
         """Those runs; what is no time is not looked at."""
         wanted = Q()
         for name, lookup in self._LOOKUPS:
-            moment = _moment(str(self.used_parameters.get(name, "")))
-            if moment is not None:
-                wanted &= Q(**{f"created_at__{lookup}": moment})
+            found = _moments(str(self.used_parameters.get(name, "")))
+            if found is not None:
+                wanted &= Q(**{f"created_at__{lookup}": found[-1] if name == "until" else found[0]})
         return queryset.filter(wanted)
 
 
-def _moment(text: str) -> datetime | None:
-    """A time in the settings' zone, unless it names another."""
+def _moments(text: str) -> tuple[datetime, ...] | None:
+    """The first and the last moment of a time in the settings' zone, unless it names another; None for no time."""
     try:
         moment = datetime.fromisoformat(text)
-        aware = timezone.make_aware(moment) if timezone.is_naive(moment) else moment
-        return aware.astimezone(UTC)
+        if timezone.is_naive(moment):
+            return moments_of(moment, zone_named(timezone.get_current_timezone_name()))
+        return (moment.astimezone(UTC),)
     except (ValueError, OverflowError):
         return None

@@ -116,7 +116,8 @@ class RunAdmin(SavedFilters, RunColumns, RunsAtOnce, ReadOnlyAdmin):
     def live(self, request: HttpRequest, run: Run) -> HttpResponse:
         """What changes while a run is active; the last answer, when it has ended, brings the whole result."""
         sight = self._sight(request, run)
-        context = self._context(request, sight)
+        # The log asks for itself while the run is active.
+        context = {"run": sight.run, "sight": sight} if sight.is_active else self._context(request, sight)
         return fragment(request, "parts/run_live.html", is_last=not sight.is_active, is_fragment=True, **context)
 
     @shown(_VIEW)

@@ -59,7 +59,8 @@ class SavedFilters:
     def forget_filter(self, request: HttpRequest) -> Done:
         """Delete a filter of one's own."""
         user: Any = request.user
-        found = SavedFilter.objects.filter(user=user, pk=whole_number(request.POST.get("filter", ""))).first()
+        number = whole_number(request.POST.get("filter", ""))
+        found = SavedFilter.objects.filter(user=user, pk=number).first() if number is not None else None
         if found is None:
             message = "Nothing was deleted: you have no such filter any more."
             raise Refused(message)

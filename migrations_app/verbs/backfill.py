@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
-
-import pytz
 
 from connectors import registry
 from connectors.base import (
@@ -30,6 +28,7 @@ from migrations_app.models import Run
 from migrations_app.owner import Owner
 from migrations_app.plans import Plan
 from migrations_app.verbs.keys import Key, leading_whole_numbers, read_key
+from migrations_app.zones import moments_of, zone_named
 
 #: The key of Run.request under which the selection stands.
 REQUEST_KEY = "backfill"
@@ -109,8 +108,8 @@ def parse_selection(
     selection = Selection(
         from_key=read_key("from_key", from_key, planned),
         to_key=read_key("to_key", to_key, planned),
-        since=_time("since", since, timezone, min),
-        until=_time("until", until, timezone, max),
+        since=_time("since", since, timezone),
+        until=_time("until", until, timezone),
     )
     if selection.is_by_key == selection.is_by_time:
         message = "give a range of keys (from_key, to_key) or a range of bookmarks (since, until), and one of the two"
@@ -198,16 +197,13 @@ def _is_below(spec: Spec, key: Key, other: Key) -> bool:
     return [int(part) for part in key[:count]] < [int(part) for part in other[:count]]
 
 
-def _time(
-    name: str, text: str | None, timezone: str, choose: Callable[[Iterable[datetime]], datetime]
-) -> datetime | None:
-    """A time as people write it.
+def _time(name: str, text: str | None, timezone: str) -> datetime | None:
+    """A time as people write it; of an hour that clocks show twice, the range holds both.
 
     Args:
         name: Of the field that it was given in.
         text: As it was written; None when it was not given.
         timezone: Of a time that names none.
-        choose: One of two: where a clock is set back an hour of it comes twice, and the range is to hold both.
 
     Raises:
         MappingError: It cannot be read.
@@ -218,11 +214,11 @@ def _time(
         moment = datetime.fromisoformat(text)
         if moment.tzinfo is not None:
             return moment
-        zone = pytz.timezone(timezone)
-        return choose(zone.localize(moment, is_dst=is_dst) for is_dst in (True, False))
+        first, last = moments_of(moment, zone_named(timezone))
     except (ValueError, OverflowError) as error:
         message = "expected a time in ISO 8601, such as 2026-01-31T18:00:00+05:30"
         raise MappingError([Issue((name,), message)]) from error
+    return last if name == "until" else first
 
 
 def _as_json(selection: Selection) -> dict[str, Any]:

@@ -13,7 +13,8 @@ from connectors.mapping.fields import TableName
 from connectors.verbs import BookmarkCandidate, FoundTable
 
 _KEPT = ("table_name", "collection_name", "cron", "fields")
-_PLAIN_KINDS = frozenset({"table", "partitioned table", "collection"})
+#: What rows are kept in; those of other kinds come from elsewhere.
+PLAIN_KINDS = frozenset({"table", "partitioned table", "collection"})
 _TABLE_NAME: TypeAdapter[str] = TypeAdapter(TableName)
 
 
@@ -52,7 +53,7 @@ def is_table(table: FoundTable) -> bool:
 
 def is_plain(table: FoundTable) -> bool:
     """True for what "all of a schema" stands for: tables that can be copied, no views."""
-    return not obstacle_of(table) and table.kind in _PLAIN_KINDS
+    return not obstacle_of(table) and table.kind in PLAIN_KINDS
 
 
 def obstacle_of(table: FoundTable) -> str:
@@ -132,11 +133,11 @@ def warnings_of(table: FoundTable) -> list[str]:
     found = []
     if obstacle := obstacle_of(table):
         found.append(obstacle)
-    if table.kind not in _PLAIN_KINDS:
+    if table.kind not in PLAIN_KINDS:
         found.append(f"a {table.kind}: its rows come from elsewhere, and changes in them cannot be followed")
     elif table.may_read and not table.primary_key:
         found.append("no key: only whole snapshots can be copied")
-    if table.kind in _PLAIN_KINDS and table.may_read and table.estimated_rows is None:
+    if table.kind in PLAIN_KINDS and table.may_read and table.estimated_rows is None:
         found.append("the number of rows is not known; ANALYZE it")
     return found
 

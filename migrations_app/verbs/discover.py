@@ -14,12 +14,11 @@ from connectors.waiting import Overdue, within
 from migrations_app import mapping_io
 from migrations_app.endpoints_io import SOURCE
 from migrations_app.models import Mapping, Source
-from migrations_app.verbs import choosing
+from migrations_app.verbs.choosing import PLAIN_KINDS, obstacle_of
 from migrations_app.verbs.connections import load
 
 #: A page, or a program, waits for the answer.
 WITHIN_S = 50.0
-_COPIED_KINDS = frozenset({"table", "partitioned table", "collection"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,9 +79,9 @@ def as_dict(table: FoundTable) -> dict[str, Any]:
 
 
 def _why_left_out(table: FoundTable, taken: dict[str, dict[str, Any]]) -> str:
-    if table.kind not in _COPIED_KINDS:
+    if table.kind not in PLAIN_KINDS:
         return f"it is a {table.kind}, whose rows come from elsewhere"
-    if obstacle := choosing.obstacle_of(table):
+    if obstacle := obstacle_of(table):
         return obstacle
     if table.name in taken:
         return f"{taken[table.name]['table_name']} has the same name at the destination; copy it to another schema"

@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from django.contrib.auth.models import Permission, User
 from django.test import Client
 
 from migrations_app import settings_io
 from migrations_app.admin.posting import url_of
 from migrations_app.models import Stream
+from tests.admin.people import staff
 from tests.controlplane.builders import raw_settings
 
 #: What each role has of what these pages ask for.
@@ -19,13 +19,8 @@ OPERATOR = (*VIEWER, "run_mapping", "view_checkpoint")
 EDITOR = (*OPERATOR, "add_mapping", "change_mapping", "reset_checkpoint")
 
 
-def person(*permissions: str, name: str = "ann") -> Client:
-    """Somebody who has signed in and has these permissions."""
-    user = User.objects.create_user(name, is_staff=True)
-    user.user_permissions.set(Permission.objects.filter(codename__in=permissions))
-    client = Client()
-    client.force_login(user)
-    return client
+#: Somebody who has signed in and has these permissions.
+person = staff
 
 
 def post(client: Client, row: Any, name: str, **fields: str) -> list[str]:

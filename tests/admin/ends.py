@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from html import unescape
 from typing import Any
 
-from django.contrib.auth.models import Permission, User
 from django.test import Client
 from django.urls import reverse
 
 from controlplane.sandbox import S3Server
+from tests.admin.people import staff
 from tests.databases import PgDatabase
 
 
@@ -55,11 +55,7 @@ def bucket_form(server: S3Server, bucket: str, **changes: Any) -> dict[str, Any]
 
 def person(*permissions: str) -> Client:
     """Somebody with these permissions of the application, signed in."""
-    user = User.objects.create_user("bob", is_staff=True)
-    user.user_permissions.set(Permission.objects.filter(codename__in=permissions))
-    client = Client()
-    client.force_login(user)
-    return client
+    return staff(*permissions, name="bob")
 
 
 def do(model: str, name: str, *arguments: object) -> str:

@@ -13,6 +13,7 @@ from django.urls import reverse
 from migrations_app import mapping_io
 from migrations_app.admin import found
 from migrations_app.models import AuditEntry, Destination, Mapping, Source
+from migrations_app.verbs import registering
 from tests.admin.ends import destination_form, do, person, see, shown_by, source_form
 from tests.collections import Docs
 from tests.databases import PgDatabase
@@ -287,6 +288,25 @@ def test_ticked_tables_are_added_to_a_mapping_of_the_source(
     assert {path.partition("]")[0] for path in entry.after or ()} == {"tables[orders"}
     again = admin_client.post(address, {"mapping": "shop", "choices": choices("customers")})
     assert "copies all of that already" in again.content.decode()
+
+
+def test_what_somebody_else_changes_meanwhile_stays(
+    admin_client: Client, source: Source, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mapping = Mapping.objects.create(id="shop", source=source)
+    form = {"mapping": "shop", "choices": choices("customers")}
+    admin_client.post(do("source", "extend", source.pk), form)
+    read = registering.read
+
+    def read_while_somebody_saves(mapping_id: str, raw: Any) -> Any:
+        mapping.tables.update(batch_size=77)
+        return read(mapping_id, raw)
+
+    monkeypatch.setattr(registering, "read", read_while_somebody_saves)
+    answer = admin_client.post(do("source", "extend", source.pk), form | {"choices": choices("loose")})
+
+    assert "Shop was changed in the same moment; try again" in answer.content.decode()
+    assert [(spec.name, spec.batch_size) for spec in mapping.tables.all()] == [("customers", 77)]
 
 
 def test_mapping_that_is_kept_elsewhere_is_not_added_to(admin_client: Client, source: Source) -> None:

@@ -9,8 +9,10 @@ from typing import Any
 import pytest
 from django.contrib import admin
 from django.contrib.auth.models import User
+from django.db import connection
 from django.http import Http404
 from django.test import Client, RequestFactory
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from migrations_app.admin.posting import url_of
@@ -267,6 +269,15 @@ def test_error_card_leads_to_the_end_that_it_came_from(admin_client: Client, err
 def test_list_without_a_run_says_what_leads_to_one(admin_client: Client) -> None:
     assert "There is no run yet" in text_of(admin_client.get(url(Run, "changelist")))
     assert "There is no run yet" not in text_of(admin_client.get(url(Run, "changelist"), {"q": "x"}))
+
+
+def test_piece_of_a_run_that_works_brings_no_log_and_reads_none(admin_client: Client) -> None:
+    run = working()
+
+    with CaptureQueriesContext(connection) as asked:
+        assert admin_client.get(url_of(run, "live")).status_code == 200
+
+    assert not any("migrations_app_runevent" in each["sql"] for each in asked)
 
 
 def test_run_that_is_deleted_while_it_is_looked_at_is_not_found(rf: RequestFactory) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -65,6 +66,20 @@ def test_role_gets_the_pages_that_are_its_own(places: list[Place], role: RoleNam
         if is_in != (role in place.allowed):
             wrong.append(f"{place.name}: {status}")
     assert wrong == []
+
+
+def test_page_that_asks_again_by_itself_notices_that_its_session_has_ended(places: list[Place]) -> None:
+    """Else the page to sign in would be put in the place of a piece of it."""
+    client = sign_in(RoleName.ADMIN)
+    pages = ["/admin/", *(place.path for place in places if place.own is None or not place.own.is_post)]
+    asking = []
+    for path in pages:
+        answer = client.get(path)
+        content = "" if answer.streaming else answer.content.decode()
+        if "<html" in content and re.search(r'hx-trigger="[^"]*every ', content):
+            asking.append(path)
+            assert "dms/live.js" in content, path
+    assert len(asking) >= 3
 
 
 @pytest.mark.parametrize("role", [*RoleName, None], ids=str)

@@ -94,3 +94,14 @@ def test_bar_of_what_is_selected_can_be_read(page_of: PageOf, site: Site, *, dar
 
     expect(page.locator("#changelist-actions")).to_be_visible()
     assert_accessible(page, "#changelist-actions")
+
+
+def test_piece_that_is_asked_for_after_the_session_is_never_the_page_to_sign_in(page: Page) -> None:
+    visit(page, "/admin/migrations_app/servicesettings/see/import_page/")
+    page.get_by_label("Document").fill("settings = {}")
+    page.context.clear_cookies(name="sessionid")
+
+    page.get_by_role("button", name="Only check").click()
+
+    expect(page.locator("#checked")).to_have_text("You are signed out. Sign in in another tab, then go on here.")
+    expect(page.get_by_label("Document")).to_have_value("settings = {}")

@@ -40,10 +40,11 @@ document.addEventListener("submit", (event) => {
 
 // What somebody has filled in is not sent by a session that has ended: the page to sign in would take its place.
 const SIGNED_IN = "/admin/signed-in/";
+const SIGNING_IN = "/admin/login/";
 const heldBack = new WeakMap();
 const isHeldBack = (form) => form.method === "post"
     && !form.matches("[hx-post], [data-hx-post]")
-    && !window.location.pathname.startsWith("/admin/login/")
+    && !window.location.pathname.startsWith(SIGNING_IN)
     && form.querySelector("input:not([type=hidden], [type=submit]), select, textarea") !== null;
 const noteOf = (form) => {
     let note = form.querySelector(":scope > [data-dms-signed-out]");
@@ -90,6 +91,14 @@ window.addEventListener("submit", (event) => {
         holdBack(form, event.submitter);
     }
 }, true);
+// The page to sign in is no part of any other; live.js loads pages that have nothing to lose anew.
+document.addEventListener("htmx:beforeSwap", (event) => {
+    const { xhr, target } = event.detail;
+    if (xhr.responseURL && new URL(xhr.responseURL).pathname.startsWith(SIGNING_IN)) {
+        event.detail.shouldSwap = false;
+        target.textContent = "You are signed out. Sign in in another tab, then go on here.";
+    }
+});
 document.addEventListener("htmx:configRequest", (event) => {
     const { parameters } = event.detail;
     if (parameters.csrfmiddlewaretoken !== undefined && token()) {

@@ -240,13 +240,6 @@ const editor = () => {
             arrangeAll();
         }
     });
-    // A session that has ended answers with the page to sign in, which is no part of this one.
-    document.body.addEventListener("htmx:beforeSwap", (event) => {
-        if (event.detail.xhr.responseURL.includes("/login/")) {
-            event.detail.shouldSwap = false;
-            event.detail.target.textContent = "You are signed out. Sign in in another tab, then go on here.";
-        }
-    });
     const unanswered = (event) => {
         event.detail.target.textContent = "The service gave no answer. Try again; if it stays so, look at its log.";
     };
