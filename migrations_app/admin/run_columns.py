@@ -75,9 +75,12 @@ class RunColumns:
     def started(self, run: Run) -> SafeString:
         """When it began, or was asked for, and by whom."""
         words = origin(run)
+        begun = dms.ago(run.started_at)
+        if run.started_at is None:
+            begun = format_html("asked for {}", dms.ago(run.created_at))
         return format_html(
             '<span class="dms-whole">{}</span><span class="dms-faint dms-cut dms-cut-name" title="{}">{}</span>',
-            dms.ago(run.started_at or run.created_at),
+            begun,
             words,
             words,
         )

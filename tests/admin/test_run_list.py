@@ -45,6 +45,14 @@ def text_of(client: Client) -> str:
     return re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", page))
 
 
+def test_run_that_waits_is_not_said_to_have_started(admin_client: Client) -> None:
+    run = make_run(state=RunState.QUEUED, started_at=None, created_at=timezone.now() - timedelta(minutes=7))
+    assert "asked for 7 min ago" in text_of(admin_client)
+
+    Run.objects.filter(pk=run.pk).update(state=RunState.RUNNING, started_at=timezone.now() - timedelta(minutes=3))
+    assert "asked for" not in text_of(admin_client)
+
+
 def test_row_says_state_stream_origin_rows_and_size(admin_client: Client) -> None:
     ended(
         make_stream(),
