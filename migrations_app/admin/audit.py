@@ -26,7 +26,8 @@ from migrations_app.templatetags.dms import when
 _VIEW = "migrations_app.view_auditentry"
 #: Keys whose values may be those of rows.
 _OF_ROWS = frozenset({"position", "from_key", "to_key", "since", "until"})
-_HIDDEN = "(needs the permission to see checkpoints)"
+#: In place of what only those see who may see checkpoints.
+HIDDEN = "(needs the permission to see checkpoints)"
 _COLUMNS = (
     *("at", "actor", "via", "address", "request_id", "action"),
     *("target_type", "target_id", "target_name", "before", "after", "details"),
@@ -114,7 +115,7 @@ class AuditEntryAdmin(ReadOnlyAdmin):
 
 def visible(values: dict[str, Any], *, sees_rows: bool) -> dict[str, Any]:
     """What an entry says, for who may see positions and keys or may not."""
-    return {key: _HIDDEN if key in _OF_ROWS and not sees_rows else value for key, value in values.items()}
+    return {key: HIDDEN if key in _OF_ROWS and not sees_rows else value for key, value in values.items()}
 
 
 def _changes(entry: AuditEntry, *, sees_rows: bool) -> list[tuple[str, str | None, str | None]]:

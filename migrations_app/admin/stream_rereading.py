@@ -18,6 +18,7 @@ from connectors.mapping import EVERY_TABLE, MappingError
 from connectors.mapping.specs import Spec
 from connectors.wording import counted
 from migrations_app import mapping_io, plans, starting
+from migrations_app.admin.audit import HIDDEN
 from migrations_app.admin.pages import page
 from migrations_app.admin.posting import Done, Refused, posted, shown, url_of
 from migrations_app.admin.refusing import asking_others, refusing
@@ -82,6 +83,9 @@ class StreamRereading:
             try:
                 with asking_others():
                     context |= _described(stream, asked)
+                if not request.user.has_perm("migrations_app.view_checkpoint"):
+                    # Places hold keys, and who may reset need not see them.
+                    context |= dict.fromkeys(("before", "after"), HIDDEN)
             except Refused as refusal:
                 context |= _where(refusal, {"to_key"})
         spec = _spec_of(stream)

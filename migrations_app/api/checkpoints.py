@@ -60,6 +60,10 @@ class ResetBody(Contract):
     reason: Annotated[str, Field(min_length=3, max_length=500)] = Field(description="why, for the log")
 
 
+#: In place of places, which hold keys of rows.
+_UNTOLD = "it needs the scope state:read"
+
+
 class ResetQuery(Contract):
     """How to reset."""
 
@@ -130,7 +134,8 @@ class ResetView(ApiView):
         described = [(plan, reset.describe(plan, to_key=to_key, release=body.release)) for plan in planned]
         if not query.dry_run:
             self._carry_out(described, body.reason)
-        shapes = [ResetShape.model_validate(each.as_dict()) for _, each in described]
+        hidden = {} if self.caller.sees_values else dict.fromkeys(("before", "after"), _UNTOLD)
+        shapes = [ResetShape.model_validate(each.as_dict() | hidden) for _, each in described]
         return answer(ResetResult(done=not query.dry_run, streams=shapes))
 
     def _carry_out(self, described: list[tuple[Plan, reset.Reset]], reason: str) -> None:

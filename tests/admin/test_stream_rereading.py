@@ -79,6 +79,13 @@ def test_backfill_reads_a_range_of_keys_and_moves_nothing(databases: Databases, 
     assert AuditEntry.objects.get(action="backfill").details == {"range of": "keys", "run": str(run.pk)}
 
 
+def test_who_resets_and_may_not_see_checkpoints_sees_no_place(stream: Stream, client: Client) -> None:
+    blind = person(*(each for each in EDITOR if each != "view_checkpoint"), name="bob")
+    hidden = "<dt>Stands at</dt><dd>(needs the permission to see checkpoints)</dd>"
+    assert hidden in see(blind, stream, "resetting", how="whole")
+    assert hidden not in see(client, stream, "resetting", how="whole")
+
+
 def test_backfill_reads_a_range_of_times(databases: Databases, stream: Stream, client: Client) -> None:
     databases[0].execute("UPDATE orders SET updated_at = '2024-03-01 12:00+05:30' WHERE id = 7")
 

@@ -15,11 +15,12 @@ from connectors.errors import ConfigError
 from connectors.stores import MongoStore
 from controlplane.sandbox import MongoServer
 from migrations_app import settings_io
+from migrations_app.enums import Scope
 from migrations_app.executing import execute_queued
 from migrations_app.models import Destination, Heartbeat, Mapping, Run
 from migrations_app.verbs import connections
 from migrations_app.watch import Watch
-from tests.api.calling import Caller
+from tests.api.calling import Caller, caller
 from tests.databases import PgDatabase
 
 pytestmark = [pytest.mark.django_db, pytest.mark.slow]
@@ -101,6 +102,9 @@ def test_registered_mapping_is_tested_looked_at_run_and_reset(
     reason = {"reason": "a new column has to be filled"}
     planned = api.post("/mappings/shop/checkpoint:reset?dry_run=true", reason)
     assert (planned.status, planned.body["done"]) == (200, False)
+    assert "9" in planned.body["streams"][0]["before"]
+    blind = caller("blind", (Scope.STATE_WRITE,)).post("/mappings/shop/checkpoint:reset?dry_run=true", reason)
+    assert blind.body["streams"][0]["before"] == "it needs the scope state:read"
     assert api.post("/mappings/shop/checkpoint:reset", reason).status == 428
     assert api.post("/mappings/shop/checkpoint:reset", reason, If_Match=checkpoints.etag).body["code"] == "not_paused"
     api.post("/mappings/shop:pause")
