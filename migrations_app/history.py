@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+import hashlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -12,7 +13,7 @@ from django.db import connection
 
 from migrations_app.enums import TriggerKind
 from migrations_app.error_guide import guide_of
-from migrations_app.models import Mapping, Run, Stream
+from migrations_app.models import ColumnChange, Mapping, Run, Stream
 
 #: How many runs strips and charts show.
 SHOWN_RUNS = 50
@@ -25,7 +26,7 @@ _REFUSED = "SchemaMismatch"
 #: Of the streams of a mapping together, and of each of them at least.
 _SEARCHED_OF_MAPPING = 2000
 _SEARCHED_EACH = 5
-_CHANGE_COLUMNS = ("id", "created_at", "warnings", "error_class", "error_message", "progress__altered")
+_CHANGE_COLUMNS = ("id", "stream_id", "created_at", "warnings", "error_class", "error_message", "progress__altered")
 # Names of our own tables; every value is bound.
 _STREAMS = (
     "(SELECT s.id, (SELECT n.created_at FROM migrations_app_run n WHERE n.stream_id = s.id"
@@ -100,14 +101,42 @@ class SchemaChange:
     Attributes:
         words: The columns and what became of them; an error's own words can name a key.
         is_refused: True when the run ended with it, and somebody has to decide.
+        stream_id: Of which stream.
+        mark: Tells it from others of the stream.
         stream_name: Of which stream, where there are several; empty else.
+        pk: Of its row, by which it is marked as seen; None for one that was met before there were such rows.
+        seen_at, seen_by: When somebody has marked it, and who.
     """
 
     at: datetime
     run_id: UUID
     words: str
     is_refused: bool
+    stream_id: int
+    mark: str
     stream_name: str = ""
+    pk: int | None = None
+    seen_at: datetime | None = None
+    seen_by: str = ""
+
+    @property
+    def is_unseen(self) -> bool:
+        """Whether nobody has marked it yet."""
+        return self.pk is not None and self.seen_at is None
+
+    @property
+    def stream(self) -> Stream:
+        """As far as an address needs it."""
+        return Stream(pk=self.stream_id)
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What one run says of columns: one change."""
+
+    words: str
+    is_refused: bool
+    mark: str
 
 
 _COLUMNS = (
@@ -131,13 +160,60 @@ def last_runs_of(mapping: Mapping, count: int = SHOWN_RUNS) -> list[PastRun]:
 
 
 def schema_changes(stream: Stream) -> list[SchemaChange]:
-    """Changes of columns that the stream's runs have met, the newest first: one query."""
+    """Changes of columns that the stream's runs have met, the newest first: three queries.
+
+    Those that nobody has seen are among them, however long ago they were met.
+    """
     newest = Run.objects.filter(stream=stream).order_by("-created_at")
-    return _changes(newest.values(*_CHANGE_COLUMNS)[:SEARCHED_RUNS])
+    found = _changes(newest.values(*_CHANGE_COLUMNS)[:SEARCHED_RUNS])
+    known = {change.mark for change in found}
+    unseen = ColumnChange.objects.filter(stream=stream, seen_at=None).exclude(mark__in=known)
+    older = [
+        SchemaChange(row.at, row.run_id, row.words, row.is_refused, row.stream_id, row.mark, pk=row.pk)
+        for row in unseen[:_MOST_CHANGES]
+    ]
+    return sorted([*found, *older], key=lambda change: change.at, reverse=True)
+
+
+def changes_of_run(run: Run) -> list[SchemaChange]:
+    """Changes of columns that a run was the first to meet: one query."""
+    return [
+        SchemaChange(
+            row.at,
+            row.run_id,
+            row.words,
+            row.is_refused,
+            row.stream_id,
+            row.mark,
+            pk=row.pk,
+            seen_at=row.seen_at,
+            seen_by=row.seen_by,
+        )
+        for row in ColumnChange.objects.filter(run=run)
+    ]
+
+
+def told_by(
+    run_id: UUID, altered: dict[str, str] | None, warnings: Sequence[str], error_class: str, error_message: str
+) -> list[Told]:
+    """What a run says of columns.
+
+    Args:
+        run_id: Which run: what it did to columns is a change of its own, although another did the same before.
+        altered: What became of columns, by name.
+        warnings: All of its warnings.
+        error_class: Of its error; empty without one.
+        error_message: The same.
+    """
+    told = [Told(words, False, _mark(f"{run_id}: {words}")) for words in _altered(altered)]
+    told += [Told(words, False, _mark(words)) for words in _warned(warnings)]
+    if error_class == _REFUSED:
+        told.append(Told(error_message, True, _mark(error_message)))
+    return told
 
 
 def schema_changes_of(mapping: Mapping, streams: int) -> tuple[list[SchemaChange], int]:
-    """Changes of columns that the last runs of a mapping's streams have met, the newest first: two queries.
+    """Changes of columns that the last runs of a mapping's streams have met, the newest first: three queries.
 
     Args:
         mapping: Which mapping.
@@ -172,18 +248,39 @@ def _newest_of_each(mapping: Mapping, *, streams: int, runs: int, most: int, whe
 
 
 def _changes(rows: Iterable[dict[str, Any]]) -> list[SchemaChange]:
-    changes: dict[tuple[str, str], SchemaChange] = {}
+    changes: dict[tuple[int, str], SchemaChange] = {}
     for row in rows:
+        told = told_by(row["id"], row["progress__altered"], row["warnings"], row["error_class"], row["error_message"])
         name = row.get("stream__name", "")
-        is_refused = row["error_class"] == _REFUSED
-        said = [*_altered(row["progress__altered"]), *_told(row["warnings"])]
-        said += [row["error_message"]] if is_refused else []
         # What run after run says again is shown once, with the run that said it first.
         changes |= {
-            (name, words): SchemaChange(row["created_at"], row["id"], words, is_refused=is_refused, stream_name=name)
-            for words in said
+            (row["stream_id"], each.mark): SchemaChange(
+                row["created_at"], row["id"], each.words, each.is_refused, row["stream_id"], each.mark, name
+            )
+            for each in told
         }
-    return sorted(changes.values(), key=lambda change: change.at, reverse=True)[:_MOST_CHANGES]
+    newest = sorted(changes.values(), key=lambda change: change.at, reverse=True)[:_MOST_CHANGES]
+    return _with_sight(newest)
+
+
+def _with_sight(changes: list[SchemaChange]) -> list[SchemaChange]:
+    """The changes with who has seen them, and when: one query, and none without changes."""
+    if not changes:
+        return []
+    rows = ColumnChange.objects.filter(
+        stream__in={change.stream_id for change in changes}, mark__in={change.mark for change in changes}
+    )
+    known = {(row.stream_id, row.mark): row for row in rows}
+    return [
+        replace(change, pk=row.pk, seen_at=row.seen_at, seen_by=row.seen_by)
+        if (row := known.get((change.stream_id, change.mark))) is not None
+        else change
+        for change in changes
+    ]
+
+
+def _mark(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _past(row: dict[str, Any]) -> PastRun:
@@ -196,5 +293,5 @@ def _altered(columns: dict[str, str] | None) -> list[str]:
     return [", ".join(f"{name} ({words})" for name, words in sorted(columns.items()))] if columns else []
 
 
-def _told(warnings: list[str]) -> list[str]:
+def _warned(warnings: Sequence[str]) -> list[str]:
     return [warning for warning in warnings if any(phrase in warning for phrase in _PHRASES)]

@@ -17,7 +17,7 @@ from django.db.models import Case, F, When
 from django.db.models.functions import Now
 
 from connectors.base import Commit, Position, RunReport
-from migrations_app import mirror, notify, resumption, totals
+from migrations_app import column_changes, mirror, notify, resumption, totals
 from migrations_app.enums import ACTIVE_STATES, EventLevel, RunState, StopReason, TriggerKind
 from migrations_app.models import Checkpoint, Run, RunEvent, Stream
 from migrations_app.owner import Owner, this_process
@@ -251,14 +251,14 @@ def succeed(run: Run, report: RunReport) -> None:
     Raises:
         LeaseLostError: The run is no longer ours, and its outcome is on record; so for the other outcomes.
     """
-    _require(_finish(_mine(run), run, RunState.SUCCEEDED, _report_fields(report)))
+    _require(_finish(_mine(run), run, RunState.SUCCEEDED, _report_fields(report), report.altered))
 
 
 def stop(run: Run, reason: StopReason, sentence: str, report: RunReport) -> None:
     """The run ended early at its last commit."""
     fields = {"stop_reason": reason, "reason": sentence} | _report_fields(report)
     fields |= resumption.after_stop(run, reason)
-    _require(_finish(_mine(run), run, RunState.STOPPED, fields))
+    _require(_finish(_mine(run), run, RunState.STOPPED, fields, report.altered))
 
 
 def fail(run: Run, error: BaseException, message: str, report: RunReport) -> None:
@@ -273,7 +273,7 @@ def fail(run: Run, error: BaseException, message: str, report: RunReport) -> Non
     fields = {"error_class": type(error).__name__, "error_message": message, "reason": message}
     fields["trace"] = trace_of(error)
     fields |= resumption.after_failure(run, error, message)
-    _require(_finish(_mine(run), run, RunState.FAILED, fields | _report_fields(report)))
+    _require(_finish(_mine(run), run, RunState.FAILED, fields | _report_fields(report), report.altered))
 
 
 def request_stop(run: Run) -> bool:
@@ -312,7 +312,9 @@ def _lose(rows: Any, run: Run, reason: str) -> bool:
     return _finish(rows, run, RunState.LOST, {"reason": reason} | resumption.after_loss(run, reason))
 
 
-def _finish(rows: Any, run: Run, state: RunState, fields: dict[str, Any]) -> bool:
+def _finish(
+    rows: Any, run: Run, state: RunState, fields: dict[str, Any], altered: dict[str, str] | None = None
+) -> bool:
     """Record an outcome, if the run is still in the state that `rows` asks for."""
     if "resume_at" in fields:
         # Whatever ended it first, an operator wanted it to end.
@@ -323,6 +325,7 @@ def _finish(rows: Any, run: Run, state: RunState, fields: dict[str, Any]) -> boo
             run.refresh_from_db()
             is_bad = state in {RunState.FAILED, RunState.LOST}
             log(run, EventLevel.ERROR if is_bad else EventLevel.INFO, f"{state}: {run.reason}" if run.reason else state)
+            column_changes.note(run, altered)
             mirror.enqueue_run(run)
             notify.enqueue(run, failures_before=totals.count(run))
     return bool(changed)

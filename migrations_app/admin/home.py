@@ -18,7 +18,7 @@ from django.http import HttpRequest
 from django.urls import reverse
 from django.utils import timezone
 
-from migrations_app import formats
+from migrations_app import column_changes, formats
 from migrations_app.admin.charts import Series, day_names, outcomes_of, stacked_bars
 from migrations_app.enums import RunState
 from migrations_app.monitoring import ahead, at_work, first_steps, freshness, health, history
@@ -87,9 +87,10 @@ def now(request: HttpRequest) -> dict[str, Any]:
 
 
 def outlook(request: HttpRequest) -> dict[str, Any]:  # noqa: ARG001 - the same shape as `now`
-    """How streams stand and what comes next: eight queries."""
+    """How streams stand, which columns changed and what comes next: nine queries."""
     moment = timezone.now()
     found = freshness.look(moment, _LISTED)
+    changed = column_changes.unseen()
     is_scheduling, _ = schedule_settings()
     return {
         "freshness": found,
@@ -98,6 +99,9 @@ def outlook(request: HttpRequest) -> dict[str, Any]:  # noqa: ARG001 - the same 
             (standing, ages[:_WANTING_LISTED], found.counts[standing], stream_list(standing))
             for standing, ages in found.wanting.items()
         ],
+        "changed": changed[:_WANTING_LISTED],
+        "changed_count": len(changed),
+        "all_changed": f"{reverse('admin:migrations_app_stream_changelist')}?columns=unseen",
         "coming": ahead.look(moment),
         "is_scheduling": is_scheduling,
     }

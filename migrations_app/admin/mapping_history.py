@@ -21,7 +21,7 @@ def strip(mapping: Mapping) -> dict[str, Any]:
 
 
 def past_of(mapping: Mapping, streams: int, zone: str) -> dict[str, Any]:
-    """Charts of the last days, and what became of columns: three queries.
+    """Charts of the last days, and what became of columns: four queries.
 
     Args:
         mapping: Which mapping.

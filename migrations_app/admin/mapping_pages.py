@@ -248,6 +248,7 @@ def _context(request: HttpRequest, mapping: Mapping) -> dict[str, Any]:
         | past
         | {
             "sees_places": sees_rows,
+            "seen_from": f"{request.path}#changes",
             "only": _only(live),
             "destinations": list(mapping.named_destinations.select_related("destination")),
             "runs_url": f"{reverse('admin:migrations_app_run_changelist')}?"

@@ -19,6 +19,7 @@ from django.utils import timezone
 
 from migrations_app.enums import RunState
 from migrations_app.error_guide import Guide, Side, guide_of
+from migrations_app.history import SchemaChange, changes_of_run
 from migrations_app.live import CommitRow, HowFar, commit_rows, how_far, phase_alone, phase_words
 from migrations_app.models import Run, RunProgress
 
@@ -229,6 +230,11 @@ class RunSight:
     def altered(self) -> list[tuple[str, str]]:
         """Columns that are not what they were."""
         return sorted(self.progress.altered.items()) if self.progress else []
+
+    @cached_property
+    def changes(self) -> list[SchemaChange]:
+        """Those of its changes of columns that it was the first to meet, with who has seen them."""
+        return changes_of_run(self.run)
 
     @property
     def is_first(self) -> bool:

@@ -9,13 +9,13 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from django.contrib import admin
-from django.db.models import Exists, OuterRef, QuerySet
+from django.db.models import Count, Exists, OuterRef, QuerySet
 from django.http import HttpRequest
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from migrations_app.admin.base import is_key_of
-from migrations_app.models import Destination, MappingDestination, Source, Stream
+from migrations_app.models import ColumnChange, Destination, MappingDestination, Source, Stream
 from migrations_app.models import Mapping as MappingRow
 from migrations_app.standing.gathering import mapping_verdicts, verdicts
 from migrations_app.standing.judging import Standing, Verdict
@@ -41,6 +41,36 @@ class JudgedList(ChangeList):
         found: Mapping[Any, Verdict] = _judged(self.model._default_manager.filter(pk__in=[row.pk for row in rows]))
         for row in rows:
             row.verdict = found.get(row.pk, _UNKNOWN)
+
+
+class StreamList(JudgedList):
+    """The list of streams, whose rows know as well how many changes of columns nobody has seen."""
+
+    def get_results(self, request: HttpRequest) -> None:
+        """One query more for the rows of the page."""
+        super().get_results(request)
+        rows = list(self.result_list)
+        found = ColumnChange.objects.filter(seen_at=None, stream__in=[row.pk for row in rows]).order_by()
+        counts = dict(found.values_list("stream").annotate(Count("pk")))
+        for row in rows:
+            row.unseen_changes = counts.get(row.pk, 0)
+
+
+class UnseenFilter(admin.SimpleListFilter):
+    """Streams with changes of columns that nobody has seen."""
+
+    title = "changed columns"
+    parameter_name = "columns"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:  # noqa: ARG002 - Django's
+        """The one that there is."""
+        return [("unseen", "not seen yet")]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any] | None:  # noqa: ARG002 - Django's
+        """Those streams."""
+        if self.value() != "unseen":
+            return None
+        return queryset.filter(Exists(ColumnChange.objects.filter(stream=OuterRef("pk"), seen_at=None)))
 
 
 class StandingFilter(admin.SimpleListFilter):

@@ -6,7 +6,8 @@ from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
 from django.db.models import Q
 from django.http import HttpRequest
 
-from migrations_app import runs, starting
+from connectors.wording import counted
+from migrations_app import column_changes, runs, starting
 from migrations_app.admin.posting import Done, Refused, posted
 from migrations_app.admin.refusing import refusing
 from migrations_app.enums import ACTIVE_STATES, RunState, TriggerKind
@@ -14,6 +15,8 @@ from migrations_app.models import Mapping, Run, Stream
 from migrations_app.verbs import checking, pausing
 
 RUN = "migrations_app.run_mapping"
+#: No key of a row of ours has so many digits.
+_LONG = 19
 #: Ends of a run after which the same can be tried again.
 _ENDED_BADLY = frozenset({RunState.FAILED, RunState.LOST, RunState.STOPPED})
 
@@ -43,6 +46,20 @@ class StreamActions:
         pausing.pause(stream.mapping, table=stream.name, destination=stream.destination_name)
         goes_on = " The run that goes on is left to its end." if active_run(stream) else ""
         return Done(f"{stream} is not scheduled any more.{goes_on}", before={"paused": False}, after={"paused": True})
+
+    @posted(RUN)
+    def mark_seen(self, request: HttpRequest, stream: Stream) -> Done:
+        """Mark changes of its columns as seen; nothing about data changes by that."""
+        wanted = {
+            int(each) for each in request.POST.get("change", "").split() if each.isdecimal() and len(each) < _LONG
+        }
+        found = column_changes.mark_seen(stream, wanted, name_of(request.user))
+        if not found:
+            message = "Nothing was marked: these changes have been seen already."
+            raise Refused(message)
+        # An error's own words can name a key.
+        words = ["a column that fits no more" if change.is_refused else change.words for change in found]
+        return Done(f"Marked {counted(len(found), 'change')} of columns as seen.", details={"changes": words})
 
     @posted(RUN)
     def resume(self, request: HttpRequest, stream: Stream) -> Done:  # noqa: ARG002 - as all actions

@@ -122,6 +122,8 @@ def _context(request: HttpRequest, stream: Stream, newest: Run | None) -> dict[s
     sees_places = user.has_perm("migrations_app.view_checkpoint")
     sees_audit = user.has_perm("migrations_app.view_auditentry")
     spec = spec_of(stream)
+    changes = history.schema_changes(stream)
+    unseen = " ".join(str(change.pk) for change in changes if change.is_unseen)
     return {
         "stream": stream,
         "spec": spec,
@@ -137,7 +139,9 @@ def _context(request: HttpRequest, stream: Stream, newest: Run | None) -> dict[s
         "runs": list(reversed(runs))[:_LISTED_RUNS],
         "runs_url": f"{reverse('admin:migrations_app_run_changelist')}?{urlencode({'stream__id__exact': stream.pk})}",
         "last_failed": bool(runs) and runs[-1].state in {"failed", "lost", "stopped"},
-        "changes": history.schema_changes(stream),
+        "changes": changes,
+        "unseen_marks": unseen if len(unseen.split()) > 1 else "",
+        "seen_from": f"{request.path}#changes",
         "audit": audit_of("stream", str(stream.pk), sees_rows=sees_places) if sees_audit else None,
         **_live(stream, newest),
     }

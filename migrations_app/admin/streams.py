@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 
 from django.contrib import admin
 from django.http import HttpRequest
+from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from migrations_app.admin.auditing import records_itself
@@ -13,10 +14,11 @@ from migrations_app.admin.base import BaseAdmin
 from migrations_app.admin.selected import each_of
 from migrations_app.admin.standing_lists import (
     DestinationFilter,
-    JudgedList,
     MappingFilter,
     SourceFilter,
     StandingFilter,
+    StreamList,
+    UnseenFilter,
     cut,
     related,
     standing_cell,
@@ -46,7 +48,7 @@ class StreamAdmin(StreamPages, StreamActions, StreamRereading, BaseAdmin):
         "last_run",
         "rows_total",
     )
-    list_filter = (StandingFilter, MappingFilter, SourceFilter, DestinationFilter, "active", "paused")
+    list_filter = (StandingFilter, MappingFilter, SourceFilter, DestinationFilter, UnseenFilter, "active", "paused")
     search_fields = ("unique_id",)
     list_select_related = ("mapping", "checkpoint", "totals", "schedule")
     list_per_page = 50
@@ -54,12 +56,14 @@ class StreamAdmin(StreamPages, StreamActions, StreamRereading, BaseAdmin):
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> Any:  # noqa: ARG002 - Django's signature
         """A list that knows how its rows stand."""
-        return JudgedList
+        return StreamList
 
     @admin.display(description="stream", ordering="name")
-    def shown_name(self, stream: Stream) -> SafeString:
-        """The table, collection, topic or API; the whole id where one points at it."""
-        return cut(stream.name)
+    def shown_name(self, stream: Any) -> SafeString:
+        """The table, collection, topic or API, and whether nobody has seen what became of its columns."""
+        if not getattr(stream, "unseen_changes", 0):
+            return cut(stream.name)
+        return format_html('{}<span class="dms-faint dms-under">columns changed</span>', cut(stream.name))
 
     @admin.display(description="mapping", ordering="mapping")
     def shown_mapping(self, stream: Stream) -> SafeString:

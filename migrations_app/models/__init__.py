@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from migrations_app.models.audit import AuditEntry
+from migrations_app.models.changes import ColumnChange
 from migrations_app.models.checks import DataCheck
 from migrations_app.models.filters import SavedFilter
 from migrations_app.models.heartbeats import Heartbeat
@@ -26,6 +27,7 @@ __all__ = [
     "Channel",
     "Checkpoint",
     "CollectionSpec",
+    "ColumnChange",
     "DataCheck",
     "Destination",
     "Drain",
