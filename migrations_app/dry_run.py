@@ -13,7 +13,7 @@ from typing import Any
 from connectors.base import Destination, Outline, RunReport, Source
 from connectors.errors import DestinationUnavailable, SourceUnavailable, Stopped
 from migrations_app.plans import Plan
-from migrations_app.zones import zone_named
+from migrations_app.zones import zone_name, zone_named
 
 #: A moment with its zone; not one that is the key of a row, which is shown as it is.
 _MOMENT = re.compile(
@@ -143,7 +143,7 @@ def _in_zone(outline: Outline, name: str) -> Outline:
             moment = datetime.fromisoformat(found[0]).astimezone(zone)
         except (ValueError, OverflowError):
             return found[0]
-        return f"{moment:%Y-%m-%d %H:%M:%S %Z}"
+        return f"{moment:%Y-%m-%d %H:%M:%S} {zone_name(moment)}"
 
     windows = tuple(_MOMENT.sub(say, window) for window in outline.windows)
     return replace(outline, start=_MOMENT.sub(say, outline.start), windows=windows)

@@ -36,6 +36,12 @@ def zone_named(name: str) -> ZoneInfo:
         return ZoneInfo("UTC")
 
 
+def zone_name(local: datetime) -> str:
+    """The zone's own short name, or its distance from UTC where it has none: IST, UTC+05:45."""
+    name = local.tzname() or "UTC"
+    return f"UTC{local.strftime('%z')[:3]}:{local.strftime('%z')[3:5]}" if name[:1] in "+-" else name
+
+
 def moments_of(wall_time: datetime, zone: ZoneInfo) -> tuple[datetime, datetime]:
     """The first and the last moment that a time on the clocks of a zone may stand for: two when they are put back.
 

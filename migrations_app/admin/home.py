@@ -25,8 +25,7 @@ from migrations_app.monitoring import ahead, at_work, first_steps, freshness, he
 from migrations_app.monitoring.history import OUTCOMES, Slot
 from migrations_app.settings_io import schedule_settings
 from migrations_app.standing.judging import Standing
-from migrations_app.templatetags.dms import zone_name
-from migrations_app.zones import zone_named
+from migrations_app.zones import zone_name, zone_named
 
 #: What people may see of runs and streams here is what they may see on those pages.
 NEEDED = ("migrations_app.view_run", "migrations_app.view_stream")

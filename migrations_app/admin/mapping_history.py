@@ -11,8 +11,7 @@ from migrations_app.admin.charts import Series, day_names, outcomes_of, stacked_
 from migrations_app.admin.run_charts import strip_of
 from migrations_app.models import Mapping
 from migrations_app.monitoring.history import Slot, days, fill_of_mapping
-from migrations_app.templatetags.dms import zone_name
-from migrations_app.zones import zone_named
+from migrations_app.zones import zone_name, zone_named
 
 
 def strip(mapping: Mapping) -> dict[str, Any]:

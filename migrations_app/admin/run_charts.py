@@ -6,12 +6,10 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from django.utils import timezone
-
 from migrations_app import formats
 from migrations_app.admin.charts import bar_options, bars
 from migrations_app.history import PastRun
-from migrations_app.templatetags.dms import zone_name
+from migrations_app.templatetags.dms import stamp
 
 _OPTIONS = bar_options(thickest=24, share=0.9, x_ticks={"display": False}, y_ticks={})
 _ROW_SERIES = (
@@ -71,8 +69,7 @@ def _chart(
 
 
 def _moment(run: PastRun) -> str:
-    local = timezone.localtime(run.started_at or run.created_at)
-    return f"{local:%Y-%m-%d %H:%M:%S} {zone_name(local)}"
+    return stamp(run.started_at or run.created_at)
 
 
 def _title(run: PastRun) -> str:

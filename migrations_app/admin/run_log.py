@@ -5,14 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from django.utils import timezone
-
 from migrations_app.admin.run_sight import RunSight, without_messages
 from migrations_app.admin.versions import versions
 from migrations_app.enums import EventLevel
 from migrations_app.formats import human_bytes, human_seconds
 from migrations_app.live import phase_words
 from migrations_app.masking import mask
+from migrations_app.templatetags.dms import stamp
 
 #: What each choice of the level filter shows.
 LEVELS: dict[str, tuple[EventLevel, ...]] = {
@@ -82,7 +81,7 @@ def log_of(sight: RunSight, level: str = "info", *, limit: int | None = _MOST_LI
 
 def as_text(log: Log) -> str:
     """The log as a file."""
-    return "".join(f"{_stamp(line.at)} {line.level.upper():7} {line.text}\n" for line in log.lines)
+    return "".join(f"{stamp(line.at)} {line.level.upper():7} {line.text}\n" for line in log.lines)
 
 
 def diagnostics(sight: RunSight) -> str:
@@ -101,9 +100,9 @@ def diagnostics(sight: RunSight) -> str:
         ("trigger", run.trigger),
         ("attempt", run.attempt),
         ("resumes", run.resumes_id),
-        ("queued", _stamp(run.created_at)),
-        ("started", _stamp(run.started_at) if run.started_at else None),
-        ("ended", _stamp(run.finished_at) if run.finished_at else None),
+        ("queued", stamp(run.created_at)),
+        ("started", stamp(run.started_at) if run.started_at else None),
+        ("ended", stamp(run.finished_at) if run.finished_at else None),
         ("took", human_seconds(run.seconds) if run.seconds is not None else None),
         ("host", f"{run.owner_host} pid {run.owner_pid}" if run.owner_pid else None),
         ("lease epoch", run.lease_epoch),
@@ -149,10 +148,6 @@ def _told(sight: RunSight, level: str, message: str) -> str:
     if level != EventLevel.ERROR or sight.may_see_values or not sight.run.error_class:
         return message
     return f"{sight.run.state}: {sight.run.error_class} ({_HIDDEN})"
-
-
-def _stamp(moment: datetime) -> str:
-    return timezone.localtime(moment).strftime("%Y-%m-%d %H:%M:%S %Z")
 
 
 def _moment(unix: float) -> datetime:

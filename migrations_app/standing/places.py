@@ -7,7 +7,7 @@ from datetime import datetime
 
 from connectors import registry
 from migrations_app.models import Checkpoint, Stream
-from migrations_app.zones import zone_named
+from migrations_app.zones import zone_name, zone_named
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +46,7 @@ def moment_in_words(text: str, zone: str) -> str:
         moment = datetime.fromisoformat(text)
         if moment.tzinfo is None:
             return f"{moment:%Y-%m-%d %H:%M}"
-        return f"{moment.astimezone(zone_named(zone)):%Y-%m-%d %H:%M %Z}"
+        local = moment.astimezone(zone_named(zone))
+        return f"{local:%Y-%m-%d %H:%M} {zone_name(local)}"
     except (ValueError, OverflowError):
         return text

@@ -16,6 +16,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from migrations_app import formats, live
+from migrations_app.zones import zone_name
 
 if TYPE_CHECKING:
     from migrations_app.admin.posting import Address
@@ -54,15 +55,13 @@ def when(moment: datetime | None) -> SafeString | str:
     """A time in the settings' time zone, with the zone."""
     if moment is None:
         return _NOTHING
+    return format_html('<time datetime="{}">{}</time>', moment.isoformat(), stamp(moment))
+
+
+def stamp(moment: datetime) -> str:
+    """A time in the settings' time zone, with the zone, as plain text."""
     local = timezone.localtime(moment)
-    text = local.strftime("%Y-%m-%d %H:%M:%S")
-    return format_html('<time datetime="{}">{} {}</time>', moment.isoformat(), text, zone_name(local))
-
-
-def zone_name(local: datetime) -> str:
-    """The zone's own short name, or its distance from UTC where it has none: IST, UTC+05:45."""
-    name = local.tzname() or "UTC"
-    return f"UTC{local.strftime('%z')[:3]}:{local.strftime('%z')[3:5]}" if name[:1] in "+-" else name
+    return f"{local:%Y-%m-%d %H:%M:%S} {zone_name(local)}"
 
 
 @register.filter
@@ -72,9 +71,7 @@ def ago(moment: datetime | None) -> SafeString | str:
         return _NOTHING
     seconds = (timezone.now() - moment).total_seconds()
     words = f"{formats.human_age(seconds)} ago" if seconds >= 0 else f"in {formats.human_age(-seconds)}"
-    local = timezone.localtime(moment)
-    title = f"{local.strftime('%Y-%m-%d %H:%M:%S')} {zone_name(local)}"
-    return format_html('<time datetime="{}" title="{}">{}</time>', moment.isoformat(), title, words)
+    return format_html('<time datetime="{}" title="{}">{}</time>', moment.isoformat(), stamp(moment), words)
 
 
 @register.filter

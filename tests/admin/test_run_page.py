@@ -17,7 +17,8 @@ from django.utils import timezone
 
 from migrations_app.admin.posting import url_of
 from migrations_app.enums import RunState
-from migrations_app.models import Destination, Run, RunProgress, Source, Stream
+from migrations_app.models import Destination, Run, RunProgress, ServiceSettings, Source, Stream
+from tests.admin.acting import save_settings
 from tests.admin.made_runs import KEY, failed, page_of, text_of, working
 from tests.admin.people import staff
 from tests.controlplane.builders import make_run, make_stream
@@ -269,6 +270,17 @@ def test_error_card_leads_to_the_end_that_it_came_from(admin_client: Client, err
 def test_list_without_a_run_says_what_leads_to_one(admin_client: Client) -> None:
     assert "There is no run yet" in text_of(admin_client.get(url(Run, "changelist")))
     assert "There is no run yet" not in text_of(admin_client.get(url(Run, "changelist"), {"q": "x"}))
+
+
+def test_log_writes_a_zone_without_a_name_as_the_page_does(admin_client: Client) -> None:
+    save_settings()
+    ServiceSettings.objects.update(timezone="Asia/Kathmandu")
+    run = failed()
+
+    log = admin_client.get(url_of(run, "log_file")).content.decode()
+
+    assert all(" UTC+05:45 " in line for line in log.splitlines())
+    assert " UTC+05:45 " in page_of(admin_client, run)
 
 
 def test_piece_of_a_run_that_works_brings_no_log_and_reads_none(admin_client: Client) -> None:
