@@ -20,6 +20,8 @@ pytestmark = pytest.mark.slow
 _STOPPED = 4
 #: Within which a stopped process ends.
 _SOON_S = 5.0
+#: Leaves a store that answers slowly more time than a stop that is in a hurry does.
+_PATIENT = {"connectors.destinations.s3.workers._SILENCE_S": 3.0}
 #: Rows come at 60 a 0.9 s, which is a chunk.
 _SLOW = 0.015
 
@@ -61,7 +63,7 @@ def _stop(command: Command) -> None:
 def test_stopped_copy_goes_on_where_it_was(lake: Lake, is_partitioned: bool) -> None:
     lake.use(lake_table(Mode.SYNCING, lake.name, partitioned=is_partitioned))
     _slow_down(lake)
-    command = lake.start()
+    command = lake.start(constants=_PATIENT)
     _wait_for_commit(lake, command)
 
     _stop(command)
@@ -80,7 +82,7 @@ def test_stopped_copy_goes_on_where_it_was(lake: Lake, is_partitioned: bool) -> 
 def test_stopped_dump_leaves_nothing(lake: Lake) -> None:
     lake.use(lake_table(Mode.DUMPING, lake.name))
     _slow_down(lake)
-    command = lake.start()
+    command = lake.start(constants=_PATIENT)
     asleep = "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'PgSleep' AND datname = current_database()"
     wait_until(lambda: bool(lake.source.value(asleep)), "the dump to run")
 

@@ -192,7 +192,6 @@ class Publication:
         if self._is_over:
             return
         self._is_over = True
-        patience = Patience(_ABORT_SILENCE_S)
         with self._changed:
             self._is_closing = True
             self._changed.notify_all()
@@ -203,8 +202,9 @@ class Publication:
         self._documents.is_unsettled = True
         try:
             with suppress(Stopped):
+                patience = Patience(_ABORT_SILENCE_S)
                 self._objects.workers.run(self._wait_for_answers, urgent=True, patience=patience)
-            self._withdraw(patience)
+            self._withdraw(Patience(_ABORT_SILENCE_S))
         except ConnectorError as error:
             # Why the set is aborted is being reported; this is left to the next run.
             logger.info("set not cleaned up", extra={"action": "abort", "error": type(error).__name__})

@@ -105,13 +105,14 @@ class Workers:
         """
         if not urgent:
             return future.result()
+        began = time.monotonic()
         while True:
             try:
                 return future.result(_POLL_S)
             except NotDoneError:
                 if future.done():
                     raise
-                if self._is_over(patience):
+                if self._is_over(began, patience):
                     raise self._stopped() from None
 
     def run(self, job: Callable[[], T], *, urgent: bool = False, patience: Patience | None = None) -> T:
@@ -172,13 +173,14 @@ class Workers:
             self._last_answer = time.monotonic()
             self._waiting.discard(future)
 
-    def _is_over(self, patience: Patience | None) -> bool:
+    def _is_over(self, began: float, patience: Patience | None) -> bool:
         now = time.monotonic()
         if patience is not None and now - max(self._last_answer, patience.began) > patience.silence_s:
             return True
         if self._stopped_at is None:
             return False
-        is_silent = now - max(self._last_answer, self._stopped_at) > _SILENCE_S
+        # What was asked of a store after it had been silent to others gets its time as well.
+        is_silent = now - max(self._last_answer, self._stopped_at, began) > _SILENCE_S
         return is_silent or now - self._stopped_at > _GRACE_S
 
     def _stopped(self) -> ConnectorError:

@@ -139,6 +139,27 @@ def test_stop_waits_for_what_is_on_its_way_to_the_store(
     assert one_shelf.place.open_uploads() == []
 
 
+@pytest.mark.parametrize("is_stopped", [True, False])
+def test_piece_that_hangs_keeps_no_other_upload_from_being_aborted(
+    one_shelf: Shelf, s3_proxy: S3Proxy, monkeypatch: pytest.MonkeyPatch, is_stopped: bool
+) -> None:
+    monkeypatch.setattr("connectors.destinations.s3.publication._ABORT_SILENCE_S", 3.0)
+    monkeypatch.setattr("connectors.destinations.s3.workers._SILENCE_S", 3.0)
+    table = one_shelf.opened(place=replace(one_shelf.place, endpoint_url=s3_proxy.server.endpoint_url))
+    path = one_shelf.file(b"rows")
+    held = s3_proxy.add(Fault(How.HOLD, "UploadPart", "b.parquet"))
+    with table.publish() as publication:
+        publication.add(path, NewPart("a.parquet", 4))
+        one_shelf.wait_until_gone(path)
+        publication.add(one_shelf.file(b"rows"), NewPart("b.parquet", 4))
+        assert held.arrived()
+        if is_stopped:
+            table.cancel()
+    assert one_shelf.place.open_uploads() == []
+    held.release()
+    s3_proxy.wait_until_quiet()
+
+
 @pytest.mark.parametrize("operation", ["CreateMultipartUpload", "UploadPart"])
 def test_answer_that_comes_after_the_set_was_aborted_leaves_no_upload(
     one_shelf: Shelf, s3_proxy: S3Proxy, monkeypatch: pytest.MonkeyPatch, operation: str
