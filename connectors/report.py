@@ -19,6 +19,7 @@ class RunReport:
         counts: Countable facts such as ``null_bookmarks`` or ``unparsed_bookmarks``.
         t0: The source's clock when the run began to read.
         lower, upper: The bounds of what is being read, in words. May name keys, which are values of rows.
+        uncast: Keys of a few rows whose value could not be cast, by the column's name at the source.
         altered: What became of columns since the run before, in words, by the column's name at the destination.
     """
 
@@ -31,6 +32,7 @@ class RunReport:
     lower: str = ""
     upper: str = ""
     altered: dict[str, str] = field(default_factory=dict)
+    uncast: dict[str, list[str]] = field(default_factory=dict)
 
     def reads(self, lower: str, upper: str) -> None:
         """Say which part of the source is being read."""

@@ -224,6 +224,7 @@ class LiveRecord:
             lower=report.lower,
             upper=report.upper,
             altered=dict(report.altered),
+            uncast=dict(report.uncast),
         )
 
     def _bytes_per_s(self) -> float | None:

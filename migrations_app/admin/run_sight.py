@@ -64,11 +64,16 @@ class PhaseStep:
 
 @dataclass(frozen=True, slots=True)
 class CastRow:
-    """Values of one column that could not arrive as they were."""
+    """Values of one column that could not arrive as they were.
+
+    Attributes:
+        keys: Of a few rows of which one could not be cast; None for who may not see keys.
+    """
 
     column: str
     failed: int
     inexact: int
+    keys: list[str] | None
 
 
 class RunSight:
@@ -216,8 +221,14 @@ class RunSight:
             for key in counters
             if key.startswith(prefix)
         }
+        known: dict[str, list[str]] = self.progress.uncast if self.progress else {}
         return [
-            CastRow(name, counters.get(_FAILED_CASTS + name, 0), counters.get(_INEXACT_CASTS + name, 0))
+            CastRow(
+                name,
+                counters.get(_FAILED_CASTS + name, 0),
+                counters.get(_INEXACT_CASTS + name, 0),
+                known.get(name, []) if self.may_see_values else None,
+            )
             for name in sorted(names)
         ]
 

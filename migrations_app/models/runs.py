@@ -141,6 +141,9 @@ class RunProgress(models.Model):
     lower = models.TextField(blank=True, help_text="From where it reads; may name a key.")
     upper = models.TextField(blank=True)
     altered = models.JSONField(default=dict, help_text="What became of columns, by name.")
+    uncast = models.JSONField(
+        default=dict, help_text="Keys of a few rows whose value could not be cast, by the column's name."
+    )
 
     def __str__(self) -> str:
         return f"progress of {self.run_id}"

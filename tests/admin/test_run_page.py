@@ -124,6 +124,18 @@ def test_ended_run_shows_casts_columns_commits_and_configuration(admin_client: C
     assert "every 2s" not in admin_client.get(url(Run, "change", run.pk)).content.decode()
 
 
+def test_rows_that_could_not_be_cast_are_named_for_who_may_see_keys() -> None:
+    run = working()
+    Run.objects.filter(pk=run.pk).update(state=RunState.SUCCEEDED, counters={"failed_casts.birthday": 12})
+    RunProgress.objects.filter(run=run).update(uncast={"birthday": [KEY]})
+
+    assert f"birthday such as at key {KEY} 12" in page_of(staff("view_run", "view_checkpoint"), run)
+    hidden = page_of(staff("view_run", name="bob"), run)
+    assert "birthday 12 0" in hidden
+    assert "needs the right to see checkpoints" in hidden
+    assert KEY not in hidden
+
+
 def test_error_card_says_side_cause_remedy_and_what_comes(admin_client: Client) -> None:
     run = failed(resume_at=timezone.now() + timedelta(seconds=95), supervised=True)
 

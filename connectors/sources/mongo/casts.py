@@ -31,6 +31,9 @@ _MOST_DIGITS = 400
 _TRUE = frozenset({"true", "t", "yes", "y", "1"})
 _FALSE = frozenset({"false", "f", "no", "n", "0"})
 
+#: Of each field; what one looks up to see what is wrong is the first one or two.
+SAMPLES = 5
+
 ARROW_TYPES = {
     FieldType.INT: pa.int64(),
     FieldType.FLOAT: pa.float64(),
@@ -55,15 +58,30 @@ class Casts:
     Attributes:
         failed: Got the default.
         inexact: Lost a fraction, or digits.
+        places: Where the first values that got the default begin in their buffer, until somebody has looked there.
     """
 
     failed: Counter[str] = field(default_factory=Counter)
     inexact: Counter[str] = field(default_factory=Counter)
+    places: dict[str, list[int]] = field(default_factory=dict)
 
     def add(self, other: Casts) -> None:
         """Count another batch's."""
         self.failed.update(other.failed)
         self.inexact.update(other.inexact)
+        self.places |= other.places
+
+    def take_places(self) -> dict[str, list[int]]:
+        """The places, which hold for one buffer alone; none of them is left."""
+        taken, self.places = self.places, {}
+        return taken
+
+    def fail(self, name: str, start: int) -> None:
+        """Count a value that got the default."""
+        self.failed[name] += 1
+        places = self.places.setdefault(name, [])
+        if len(places) < SAMPLES:
+            places.append(start)
 
 
 class MisfitError(Exception):
@@ -83,7 +101,7 @@ def cast(data: bytes, kind: int, start: int, end: int, wanted: FieldType, name: 
     try:
         return _CASTS[wanted](data, kind, start, end)
     except MisfitError:
-        casts.failed[name] += 1
+        casts.fail(name, start)
         return DEFAULTS[wanted]
     except _Inexact as inexact:
         casts.inexact[name] += 1

@@ -14,7 +14,7 @@ from connectors.arrow.copying import write_copy_text
 from connectors.arrow.hashing import row_hashes
 from connectors.base import CopyFormat, RowStream, RunReport
 from connectors.mapping import FieldType
-from connectors.sources.mongo.casts import Casts
+from connectors.sources.mongo.casts import SAMPLES, Casts
 from connectors.sources.mongo.converting import Scanned, Wanted, convert
 from connectors.sources.mongo.errors import mapped
 from connectors.sources.mongo.fields import ID_DATE, SNAPSHOT_COLUMN, Fields
@@ -84,6 +84,13 @@ class Tally:
         for name, count in casts.inexact.items():
             self.report.counts[f"inexact_casts.{name}"] += count
 
+    def sample(self, samples: dict[str, list[str]]) -> None:
+        """Keep a few ids of each field."""
+        for name, ids in samples.items():
+            known = self.report.uncast.get(name, [])
+            # A list of its own: whoever shows progress reads the old one meanwhile.
+            self.report.uncast[name] = [*known, *(each for each in ids if each not in known)][:SAMPLES]
+
     def warn(self) -> None:
         """Say it in words, once a field, at the end of a run."""
         for name, count in sorted(self.casts.failed.items()):
@@ -123,10 +130,13 @@ class DocumentRows(RowStream):
 
     def batches(self, timezone: str) -> Iterator[pa.RecordBatch]:  # noqa: ARG002 - no column holds instants
         casts = Casts()
+        samples: list[dict[str, list[str]]] = []
         row_count = 0
         for piece in self._pieces():
             with mapped(self._shape.stream):
                 batch = self._shape.batch(piece, casts)
+                if places := casts.take_places():
+                    samples.append(_ids_at(piece, self._shape.wanted, places))
             del piece
             row_count += batch.num_rows
             yield batch
@@ -134,6 +144,8 @@ class DocumentRows(RowStream):
         tally, self._tally = self._tally, None
         if tally is not None:
             tally.add(casts)
+            for each in samples:
+                tally.sample(each)
 
 
 class ChunkRows(DocumentRows):
@@ -221,6 +233,16 @@ class NoRows(RowStream):
 def ids_of(piece: Scanned, wanted: Wanted) -> pa.Array:
     """The texts of the documents' ids."""
     return convert(piece, Wanted((ID,), wanted.types))[0][0]
+
+
+def _ids_at(piece: Scanned, wanted: Wanted, places: dict[str, list[int]]) -> dict[str, list[str]]:
+    """The ids of the documents that hold the values at these places, by field."""
+    bounds = np.asarray(piece.bounds)
+    ids = ids_of(piece, wanted)
+    return {
+        name: ids.take(pa.array(np.searchsorted(bounds, starts, side="right") - 1)).to_pylist()
+        for name, starts in places.items()
+    }
 
 
 def _without_doubles(batch: pa.RecordBatch) -> pa.RecordBatch:

@@ -30,6 +30,20 @@ def test_casts_that_fail_are_counted_on_the_run(docs: Docs, pg_database: PgDatab
     assert run.report.counts["failed_casts.v"] == 1
     assert run.report.counts["inexact_casts.v"] == 1
     assert "1 value of field v cannot be cast to int and became 0" in run.report.warnings
+    assert run.report.uncast == {"v": ["2"]}
+
+
+def test_few_rows_of_each_field_stand_for_those_whose_value_cannot_be_cast(
+    docs: Docs, pg_database: PgDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Several pieces, each with places of its own.
+    monkeypatch.setattr("connectors.sources.mongo.reading._PIECE_BYTES", 1000)
+    documents = [{"_id": n, "pad": "x" * 300, "v": "odd" if n % 2 else n, "w": n} for n in range(40)]
+    documents[30] |= {"w": "odd too"}
+    docs.collection.insert_many([each | {"updated_at": AT} for each in documents])
+    run = run_collection(docs.to_pgsql(pg_database, make_collection(fields={"v": "int", "w": "int"}, batch_size=3)))
+    assert run.report.counts["failed_casts.v"] == 20
+    assert run.report.uncast == {"v": ["1", "3", "5", "7", "9"], "w": ["30"]}
 
 
 def test_names_arrive_so_that_they_can_be_undone(docs: Docs, pg_database: PgDatabase, s3_bucket: Bucket) -> None:
