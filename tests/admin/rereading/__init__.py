@@ -1,0 +1,1 @@
+"""Tests of the pages that have rows read again: backfills and resets."""
