@@ -146,13 +146,13 @@ def _why_not_again(run: Run, busy: set[int], taken: set[int]) -> str:
     if run.state in ACTIVE_STATES:
         return "not ended yet"
     if run.state not in _ENDED_BADLY:
-        return "it succeeded"
+        return "succeeded"
     if not run.stream.active:
-        return "its stream is no longer part of its mapping"
+        return "the stream is no longer part of its mapping"
     if run.stream_id in busy:
-        return "its stream has a run already"
+        return "the stream has a run already"
     if run.stream_id in taken:
-        return "a newer one of its stream is chosen too"
+        return "a newer one of the stream is chosen too"
     return ""
 
 

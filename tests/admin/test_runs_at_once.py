@@ -92,7 +92,7 @@ def test_one_run_a_stream_is_retried_in_one_process_a_mapping(admin_client: Clie
     assert "3 new runs are queued, one for each stream, of 2 mappings." in page
     assert "1 of them reads the range of a backfill again." in page
     assert "1 of them has approved deletions, 70 rows in all" in page
-    assert "1 run is left alone: a newer one of its stream is chosen too." in page
+    assert "1 run is left alone: a newer one of the stream is chosen too." in page
     assert Run.objects.count() == 4
     assert "Queued 3 runs." in confirmed(admin_client, page)
     assert sorted(len(each) for each in started) == [1, 2]
@@ -124,7 +124,7 @@ def test_what_begins_between_page_and_button_is_respected(admin_client: Client, 
     said = confirmed(admin_client, page)
 
     assert "Queued 1 run." in said
-    assert "1 run is left alone: its stream has a run already." in said
+    assert "1 run is left alone: the stream has a run already." in said
     assert "?state__exact=failed" in page
     assert Run.objects.filter(stream=shop, state__in=["queued", "running"]).count() == 1
 
@@ -136,8 +136,8 @@ def test_nothing_that_can_be_retried_is_said_at_once(admin_client: Client, start
 
     page = asked(admin_client, "retry_selected", *runs)
 
-    assert "1 run is left alone: it succeeded." in page
-    assert "1 run is left alone: its stream is no longer part of its mapping." in page
+    assert "1 run is left alone: succeeded." in page
+    assert "1 run is left alone: the stream is no longer part of its mapping." in page
     assert "1 run is left alone: not ended yet." in page
     assert "What happens" not in page
     assert started == []
