@@ -251,7 +251,7 @@ def test_page_opens_in_every_state_with_a_fixed_number_of_queries(
         run.events.create(message=f"line {number}")
     admin_client.get(url(Run, "change", run.pk))
 
-    with django_assert_max_num_queries(12):
+    with django_assert_max_num_queries(13):
         text = page_of(admin_client, run)
 
     assert state.value in text

@@ -81,6 +81,6 @@ def test_changes_of_columns_are_found_as_runs_leave_them(
     assert found[0].is_refused
     assert 'the column "tax" is integer here' in said[0]
     assert sum("city" in words for words in said) == 1
-    assert "tax (new)" in said
+    assert "note (arrives no more), tax (new)" in said
     assert sum("the source has no column note" in words for words in said) == 1
     assert Run.objects.count() == 5
