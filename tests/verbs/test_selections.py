@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -52,4 +53,4 @@ def test_range_of_composite_keys_is_taken_where_only_the_source_knows_the_order(
 )
 def test_range_of_times_holds_both_of_an_hour_that_comes_twice(written: str, since: str, until: str) -> None:
     selection = selected(since=written, until=written)
-    assert [moment.isoformat() for moment in (selection.since, selection.until) if moment] == [since, until]
+    assert (selection.since, selection.until) == (datetime.fromisoformat(since), datetime.fromisoformat(until))
