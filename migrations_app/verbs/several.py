@@ -28,7 +28,7 @@ class Choice:
 
     Attributes:
         runs: Those that something is done to, the newest first.
-        left: How many are left alone, by the reason: a sentence's end, as in "3 have ended already".
+        left: How many are left alone, by the reason, such as "ended already".
     """
 
     runs: list[Run]
