@@ -234,7 +234,7 @@ class Publication:
             uploads = set()
             if not is_settled:
                 # An upload may have been begun whose id never came back, or brought back by a piece that comes late.
-                # The next `open` looks for such, provided that it finds the set open.
+                # The next `open` looks for such, and says when it may not.
                 return
         try:
             make_void(self._documents, uploads, patience=patience)
@@ -322,6 +322,7 @@ class Publication:
         try:
             outgoing.upload_id = self._objects.begin_upload(key, self._set_id, self._documents.is_still_ours)
         except BaseException:
+            # Whatever it is, whoever waits for answers must not wait for this one.
             with self._changed:
                 self._beginning -= 1
                 self._unanswered += 1
